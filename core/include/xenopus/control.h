@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Control: the life of a domain, kept apart from the mechanism (paper, 2.3). The homes call these from core
+ * context (a CPU loop's plat_poll(), or before the loop starts).
+ */
+#ifndef XENOPUS_CONTROL_H
+#define XENOPUS_CONTROL_H
+
+#include "types.h"
+
+/**
+ * struct kernel_segment / struct kernel_image - an unpacked PV kernel as a loader hands it to the builder.
+ * Addresses are guest virtual (VA = p_paddr - paddr_offset + virt_base already applied).
+ */
+struct kernel_segment {
+	uint64_t va;
+	const void *data;
+	uint64_t filesz, memsz;
+};
+
+struct kernel_image {
+	const struct kernel_segment *segments;
+	unsigned nr_segments;
+	uint64_t entry;             /* VA */
+	uint64_t virt_base;         /* VA of pseudo-physical address 0 */
+	uint64_t vstart, vend;      /* extent of all segments, VA */
+	uint64_t hypercall_page;    /* VA, 0: none */
+	uint64_t init_p2m;          /* VA, 0: P2M in the initial mapping */
+	bool mod_start_pfn;         /* XEN_ELFNOTE_MOD_START_PFN: initrd may stay unmapped */
+	bool privileged_notes;      /* reserved, 0 */
+};
+
+/** struct domain_config - everything domain_create() and domain_build() need. */
+struct domain_config {
+	const char *name;
+	uint64_t memory_pages, max_pages;
+	unsigned vcpus;
+	const char *cmdline;
+	const struct kernel_image *kernel;
+	const void *initrd;
+	uint64_t initrd_size;
+	char *error;        /* buffer for one line on failure */
+	size_t error_size;
+};
+
+/**
+ * domain_create() - a new paused domain with memory and virtual CPUs, built to start of day as
+ * xen/xen.h ("Start-of-day memory layout") says. NULL on failure, with the reason in cfg->error, nothing left.
+ */
+struct domain *domain_create(const struct domain_config *cfg);
+void domain_unpause(struct domain *d);
+void domain_pause(struct domain *d);
+/** domain_destroy() - free everything of a stopped or paused domain. */
+void domain_destroy(struct domain *d);
+
+/** console_input() - bytes typed at d's console; returns how many were taken (ring may be full). */
+size_t console_input(struct domain *d, const char *buf, size_t len);
+/** domain_shutdown_request() - write control/shutdown ("poweroff", "reboot", ...). 0 or -errno. */
+int domain_shutdown_request(struct domain *d, const char *what);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Domains and their virtual CPUs: the objects everything else hangs on. Each subsystem keeps its part in a
+ * struct of its own header; only the fields here are common property.
+ */
+#ifndef XENOPUS_DOMAIN_H
+#define XENOPUS_DOMAIN_H
+
+#include "types.h"
+#include "gate.h"
+#include "mm.h"
+#include "arch.h"
+#include "event.h"
+#include "time.h"
+#include "sched.h"
+#include "stats.h"
+
+#define MAX_VCPUS 64
+
+struct vcpu {
+	struct gate_vcpu gate; /* first: the gate addresses it */
+	struct domain *domain;
+	unsigned id;
+	bool initialised; /* has a context (VCPUOP_initialise) */
+	struct vcpu_arch arch;
+	struct vcpu_event event;
+	struct vcpu_time time;
+	struct vcpu_sched sched;
+	void *plat; /* the home's */
+};
+
+enum domain_state { DOM_BUILDING, DOM_RUNNING, DOM_SHUTDOWN, DOM_DYING };
+
+struct domain_store;   /* core/xenstore */
+struct domain_console; /* core/io */
+struct domain_grant;   /* core/grant */
+
+struct domain {
+	domid_t id;
+	enum domain_state state;
+	unsigned shutdown_reason;
+	bool shutdown_reported;
+	char name[64];
+	uint8_t uuid[16];
+	unsigned max_vcpus;
+	struct vcpu *vcpu[MAX_VCPUS];
+	struct list link; /* all domains */
+	struct domain_mm mm;
+	struct domain_event event;
+	struct domain_grant *grant;
+	struct domain_store *store;
+	struct domain_console *console;
+	struct domain_stats stats;
+	unsigned log_budget; /* guest-triggered lines left in this second */
+	uint64_t log_epoch;
+	void *plat;
+};
+
+extern struct list domain_list;
+
+/** domain_by_id() - DOMID_SELF is resolved against @self (may be NULL). NULL when there is none. */
+struct domain *domain_by_id(domid_t id, struct domain *self);
+
+/**
+ * domain_crash() - the guest broke a rule it cannot be told about: one line (domain, virtual CPU, the rule and
+ * address given by @fmt), registers, SHUTDOWN_crash. The caller goes on; the domain never runs again.
+ */
+void domain_crash(struct vcpu *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/** domain_shutdown() - stop all virtual CPUs of @d for @reason (SHUTDOWN_*). */
+void domain_shutdown(struct domain *d, unsigned reason);
+
+/** current_vcpu() - the virtual CPU this physical CPU is working for, NULL outside one. */
+struct vcpu *current_vcpu(void);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the gate (ring-0 code beneath the guest, backends/gate) and the core share about one virtual CPU:
+ * the guest's registers, its callbacks, kernel stack and page-table bases. Assembly uses these offsets
+ * (generated), so the gate may finish a system call or an iret without the core.
+ */
+#ifndef XENOPUS_GATE_H
+#define XENOPUS_GATE_H
+
+#include "types.h"
+
+/* gate_vcpu.flags */
+#define GATE_KERNEL_MODE     0x01u /* the guest is in its kernel (else in its user mode) */
+#define GATE_SYSCALL_MASKS   0x02u /* syscall callback masks events */
+#define GATE_FAILSAFE_MASKS  0x04u /* failsafe callback masks events */
+#define GATE_SYSCALL32_MASKS 0x08u
+#define GATE_SYSENTER_MASKS  0x10u
+
+/**
+ * struct gate_vcpu - first member of struct vcpu.
+ * @regs: the guest's registers, in the public header's order (the order entry code pushes them);
+ *	regs.cs is the selector as hardware has it (RPL 3 in guest kernel and user alike);
+ *	error_code, entry_vector, ds, es, fs, gs, saved_upcall_mask are scratch.
+ * @vcpu_info: where the guest's vcpu_info is (core's address), never NULL
+ * @kernel_sp, @kernel_ss: from stack_switch
+ * @syscall_callback, @syscall32_callback, @sysenter_callback, @event_callback, @failsafe_callback: RIPs
+ * @cr3_kernel, @cr3_user: machine addresses of the L4 frames; cr3_user 0: none yet
+ * @gs_base_other: the GS base of the mode (kernel or user) the guest is not in now
+ */
+struct gate_vcpu {
+	struct cpu_user_regs regs;
+	struct vcpu_info *vcpu_info;
+	uint64_t kernel_sp;
+	uint64_t kernel_ss;
+	uint64_t syscall_callback;
+	uint64_t syscall32_callback;
+	uint64_t sysenter_callback;
+	uint64_t event_callback;
+	uint64_t failsafe_callback;
+	uint64_t cr3_kernel;
+	uint64_t cr3_user;
+	uint64_t gs_base_other;
+	uint32_t flags;
+	uint16_t syscall32_cs;
+	uint16_t sysenter_cs;
+};
+
+static inline bool gate_kernel_mode(const struct gate_vcpu *g)
+{
+	return g->flags & GATE_KERNEL_MODE;
+}
+
+/** gate_cr3() - the page tables this virtual CPU runs on in its present mode. */
+static inline uint64_t gate_cr3(const struct gate_vcpu *g)
+{
+	return gate_kernel_mode(g) ? g->cr3_kernel : g->cr3_user;
+}
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hypercall dispatch. A handler checks everything first (may fail, changes nothing), then performs.
+ * Handlers take their arguments in a struct so that a long one can be continued: it stores its progress into
+ * @a->arg and returns -XEN_ERESTART; the dispatcher then lets the guest execute the hypercall again with those
+ * arguments (or, inside a multicall, restarts that entry).
+ */
+#ifndef XENOPUS_HYPERCALL_H
+#define XENOPUS_HYPERCALL_H
+
+#include "types.h"
+
+struct hypercall_args {
+	uint64_t arg[6]; /* rdi rsi rdx r10 r8 r9 */
+	bool in_multicall;
+};
+
+typedef long hypercall_fn(struct vcpu *v, struct hypercall_args *a);
+
+/** hypercall_dispatch() - SYSCALL from guest kernel: number in rax; stores the result in rax. */
+void hypercall_dispatch(struct vcpu *v);
+/** hypercall_call() - one hypercall by number, for dispatch and multicall; counts statistics. */
+long hypercall_call(struct vcpu *v, unsigned nr, struct hypercall_args *a);
+
+/** hypercall_preempt() - should a long operation stop here and continue later? */
+bool hypercall_preempt(void);
+
+/* Handlers, by family (the file that has them). */
+/* core/mm */
+hypercall_fn do_mmu_update, do_mmuext_op, do_update_va_mapping, do_update_va_mapping_otherdomain,
+	do_update_descriptor, do_set_gdt, do_memory_op;
+/* core/arch/x86 */
+hypercall_fn do_set_trap_table, do_stack_switch, do_set_callbacks, do_callback_op, do_fpu_taskswitch,
+	do_set_debugreg, do_get_debugreg, do_set_segment_base, do_iret, do_nmi_op;
+/* core/event, core/time, core/sched */
+hypercall_fn do_event_channel_op, do_set_timer_op, do_sched_op, do_sched_op_compat, do_vcpu_op;
+/* core/hypercall */
+hypercall_fn do_multicall, do_xen_version, do_console_io, do_vm_assist, do_physdev_op, do_refused;
+/* core/grant */
+hypercall_fn do_grant_table_op;
+
+#endif

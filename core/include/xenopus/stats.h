@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* Counters a person can always print: hypercalls, traps, page-table stores. */
+#ifndef XENOPUS_STATS_H
+#define XENOPUS_STATS_H
+
+#include "types.h"
+
+#define STATS_HYPERCALLS 64
+
+struct hypercall_stat {
+	uint64_t count, tsc; /* calls (multicall parts too), time-stamp ticks spent in the handler */
+};
+
+struct domain_stats {
+	struct hypercall_stat hypercall[STATS_HYPERCALLS];
+	uint64_t exceptions[32];
+	uint64_t guest_syscalls, soft_ints, kicks, upcalls;
+	uint64_t emulated[16];       /* privileged instructions by kind, see stats_emul_name() */
+	uint64_t ptwr, mmu_updates, va_mappings;
+};
+
+/** stats_hypercall_name() - "mmu_update", ... or NULL for numbers without a name. */
+const char *stats_hypercall_name(unsigned nr);
+
+/** stats_print() - call @line once per output line of d's statistics. */
+void stats_print(const struct domain *d, void (*line)(void *opaque, const char *text), void *opaque);
+
+#endif
