@@ -377,12 +377,10 @@ static enum insn_status refine_0f(struct insn *insn, uint16_t *attr)
 		if (insn->reg != 0 && insn->reg != 2 && insn->reg != 3 && insn->reg != 4 &&
 		    insn->reg != 8)
 			return INSN_UD;
-		*attr |= F64;
 		break;
 	case 0x21: case 0x23:
 		if (insn->reg > 7)
 			return INSN_UD;
-		*attr |= F64;
 		break;
 	case 0x78: /* extrq and insertq with two immediate bytes, as one of two */
 		if (insn->prefix & (INSN_PFX_OPSIZE | INSN_PFX_REPNE))
@@ -416,6 +414,8 @@ static unsigned int operand_size(const struct insn *insn, uint16_t attr)
 
 	if (attr & B)
 		return 1;
+	if (attr & REG) /* control and debug registers: a whole register, whatever is in front */
+		return insn->mode == INSN_MODE_64 ? 8 : 4;
 	if (insn->mode == INSN_MODE_16)
 		return prefix ? 4 : 2;
 	if (insn->mode == INSN_MODE_32)
