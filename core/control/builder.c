@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * domain_create(): from a kernel image to a paused domain at its first instruction. The plan is made and checked
+ * first (builder_layout.c); from then on only running out of memory can fail, and whatever fails leaves
+ * nothing allocated.
+ */
+#include "xenopus/io.h"
+#include "builder.h"
+
+mfn_t builder_mfn(const struct builder *b, uint64_t pfn)
+{
+	const uint64_t *page;
+
+	ASSERT(pfn < b->pages);
+	page = plat_frame_ptr(b->list[pfn / 512]);
+	return MFN(page[pfn % 512]);
+}
+
+/**
+ * populate() - give the domain its memory. The P2M list is written into the very frames that will show it
+ * to the guest; they are taken first, and get their place in the list when its turn comes.
+ */
+static int populate(struct builder *b)
+{
+	const struct start_layout *l = &b->layout;
+
+	for (uint64_t i = 0; i < l->p2m.nr; i++) {
+		b->list[i] = mm_alloc_domain_frame(b->d);
+		if (!mfn_valid_number(b->list[i]))
+			return -XEN_ENOMEM;
+		memset(plat_frame_ptr(b->list[i]), 0xff, PAGE_SIZE); /* behind the end: no frame */
+	}
+	for (uint64_t pfn = 0; pfn < l->nr_pages; pfn++) {
+		uint64_t *page = plat_frame_ptr(b->list[pfn / 512]);
+		mfn_t mfn = pfn_in(&l->p2m, pfn) ? b->list[pfn - l->p2m.first] : mm_alloc_domain_frame(b->d);
+
+		if (!mfn_valid_number(mfn))
+			return -XEN_ENOMEM;
+		page[pfn % 512] = mfn.n;
+		m2p_set(mfn, pfn);
+	}
+	b->pages = l->nr_pages;
+	return 0;
+}
+
+/** connect() - the core's ends of the two rings every domain starts with. */
+static int connect(struct builder *b)
+{
+	struct domain *d = b->d;
+	int rc = store_introduce(d);
+
+	if (rc)
+		return rc;
+	b->store_port = store_attach(d, builder_mfn(b, b->layout.store));
+	if (b->store_port < 0)
+		return b->store_port;
+	b->console_port = console_attach(d, builder_mfn(b, b->layout.console));
+	return b->console_port < 0 ? b->console_port : 0;
+}
+
+/** boot_context() - virtual CPU 0's first registers (xen/arch-x86/xen.h; Xen's tools set the same). */
+static void boot_context(const struct builder *b, mfn_t l4, struct vcpu_guest_context *c)
+{
+	const struct start_layout *l = &b->layout;
+	struct cpu_user_regs *r = &c->user_regs;
+
+	r->rip = b->cfg->kernel->entry;
+	r->rsp = layout_va(l, l->stack) + PAGE_SIZE;
+	r->rsi = layout_va(l, l->start_info);
+	r->rflags = 0x202; /* IF and the bit that is always set */
+	r->cs = FLAT_KERNEL_CS;
+	r->ss = r->ds = r->es = r->fs = r->gs = FLAT_KERNEL_DS;
+	c->flags = VGCF_in_kernel | VGCF_online;
+	c->kernel_ss = r->ss;
+	c->kernel_sp = r->rsp;
+	c->ctrlreg[3] = l4.n << PAGE_SHIFT;
+	c->debugreg[6] = 0xffff0ff0;
+	c->debugreg[7] = 0x400;
+}
+
+static int start_vcpu(struct builder *b, mfn_t l4)
+{
+	struct vcpu_guest_context *c = heap_alloc(sizeof(*c));
+	struct vcpu *v = b->d->vcpu[0];
+	int rc;
+
+	if (!c)
+		return -XEN_ENOMEM;
+	boot_context(b, l4, c);
+	rc = arch_set_context(v, c);
+	heap_free(c);
+	return rc;
+}
+
+static int construct(struct builder *b)
+{
+	struct shared_info *shared = b->d->mm.shared_info;
+	mfn_t l4;
+	int rc;
+
+	rc = populate(b);
+	if (rc)
+		return rc;
+	rc = connect(b);
+	if (rc)
+		return rc;
+	build_fill(b);
+	l4 = build_tables(b);
+	rc = mm_pin_table(b->d, l4, 4);
+	if (rc)
+		return rc;
+	for (unsigned i = 0; i < XEN_LEGACY_MAX_VCPUS; i++)
+		shared->vcpu_info[i].evtchn_upcall_mask = 1;
+	return start_vcpu(b, l4);
+}
+
+struct domain *domain_create(const struct domain_config *cfg)
+{
+	struct builder b = { .cfg = cfg };
+	int rc;
+
+	if (start_layout_plan(cfg, &b.layout))
+		return NULL;
+	b.list = heap_alloc(b.layout.p2m.nr * sizeof(*b.list));
+	b.d = b.list ? domain_alloc(cfg->name ? cfg->name : "guest", cfg->vcpus,
+				    max_t(uint64_t, cfg->max_pages, cfg->memory_pages)) : NULL;
+	rc = b.d ? construct(&b) : -XEN_ENOMEM;
+	heap_free(b.list);
+	if (!rc)
+		return b.d;
+	if (b.d)
+		domain_destroy(b.d);
+	if (rc == -XEN_ENOMEM)
+		build_error(cfg, "the machine has not enough free memory for a domain of %llu MiB: give it less",
+			    (unsigned long long)cfg->memory_pages >> 8);
+	else
+		build_error(cfg, "the core refused the domain it was building (error %d): please report this", -rc);
+	return NULL;
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a guest finds in its memory at the start of day: kernel, initrd, hypercall page, start_info, rings.
+ */
+
+#include "builder.h"
+
+/** put() - copy @len bytes to pseudo-physical address @phys. */
+static void put(const struct builder *b, uint64_t phys, const void *data, uint64_t len)
+{
+	const uint8_t *src = data;
+
+	while (len) {
+		uint64_t off = phys & (PAGE_SIZE - 1);
+		uint64_t n = min_t(uint64_t, len, PAGE_SIZE - off);
+
+		memcpy((uint8_t *)plat_frame_ptr(builder_mfn(b, phys >> PAGE_SHIFT)) + off, src, n);
+		phys += n;
+		src += n;
+		len -= n;
+	}
+}
+
+/** zero() - as put(); needed only where an earlier segment wrote. */
+static void zero(const struct builder *b, uint64_t phys, uint64_t len)
+{
+	while (len) {
+		uint64_t off = phys & (PAGE_SIZE - 1);
+		uint64_t n = min_t(uint64_t, len, PAGE_SIZE - off);
+
+		memset((uint8_t *)plat_frame_ptr(builder_mfn(b, phys >> PAGE_SHIFT)) + off, 0, n);
+		phys += n;
+		len -= n;
+	}
+}
+
+static void fill_kernel(const struct builder *b)
+{
+	const struct kernel_image *k = b->cfg->kernel;
+	uint64_t written = k->vstart; /* frames come zeroed; below this something may have been put */
+
+	for (unsigned i = 0; i < k->nr_segments; i++) {
+		const struct kernel_segment *s = &k->segments[i];
+		uint64_t bss = s->va + s->filesz, end = s->va + s->memsz;
+
+		put(b, s->va - k->virt_base, s->data, s->filesz);
+		if (bss < written)
+			zero(b, bss - k->virt_base, min_t(uint64_t, end, written) - bss);
+		written = max_t(uint64_t, written, bss);
+	}
+}
+
+/* Byte order as in memory: the code of one 32-byte slot, the hypercall number at @imm. */
+static const uint8_t slot_code[] = {
+	0x51,                   /* push %rcx */
+	0x41, 0x53,             /* push %r11 */
+	0xb8, 0, 0, 0, 0,       /* mov $nr, %eax */
+	0x0f, 0x05,             /* syscall */
+	0x41, 0x5b,             /* pop %r11 */
+	0x59,                   /* pop %rcx */
+	0xc3,                   /* ret */
+};
+
+/* iret does not return: the guest jumps here, and the frame's last three words are rcx, r11, rax. */
+static const uint8_t slot_iret[] = {
+	0x51,                   /* push %rcx */
+	0x41, 0x53,             /* push %r11 */
+	0x50,                   /* push %rax */
+	0xb8, __HYPERVISOR_iret, 0, 0, 0,
+	0x0f, 0x05,             /* syscall */
+};
+
+static void fill_hypercall_page(const struct builder *b)
+{
+	uint64_t va = b->cfg->kernel->hypercall_page;
+	uint8_t *page;
+
+	if (!va)
+		return;
+	page = plat_frame_ptr(builder_mfn(b, (va - b->layout.virt_base) >> PAGE_SHIFT));
+	memset(page, 0xcc, PAGE_SIZE);
+	for (unsigned nr = 0; nr < PAGE_SIZE / 32; nr++) {
+		uint8_t *slot = page + nr * 32;
+
+		if (nr == __HYPERVISOR_iret) {
+			memcpy(slot, slot_iret, sizeof(slot_iret));
+			continue;
+		}
+		memcpy(slot, slot_code, sizeof(slot_code));
+		slot[4] = nr;
+	}
+}
+
+static void fill_start_info(const struct builder *b)
+{
+	const struct start_layout *l = &b->layout;
+	const struct domain_config *cfg = b->cfg;
+	struct start_info *si = plat_frame_ptr(builder_mfn(b, l->start_info));
+
+	xstrlcpy(si->magic, "xen-3.0-x86_64", sizeof(si->magic));
+	si->nr_pages = l->nr_pages;
+	si->shared_info = b->d->mm.shared_info_mfn.n << PAGE_SHIFT;
+	si->flags = 0; /* no privileged, no initial domain */
+	si->store_mfn = builder_mfn(b, l->store).n;
+	si->store_evtchn = (uint32_t)b->store_port;
+	si->console.domU.mfn = builder_mfn(b, l->console).n;
+	si->console.domU.evtchn = (uint32_t)b->console_port;
+	si->pt_base = layout_va(l, l->tables.first);
+	si->nr_pt_frames = l->tables.nr;
+	si->mfn_list = l->p2m_va;
+	if (l->p2m_elsewhere) {
+		si->first_p2m_pfn = l->p2m.first;
+		si->nr_p2m_frames = l->p2m.nr + l->p2m_tables.nr;
+	}
+	if (l->initrd.nr) {
+		si->mod_start = l->initrd_unmapped ? l->initrd.first : layout_va(l, l->initrd.first);
+		si->mod_len = cfg->initrd_size;
+		if (l->initrd_unmapped)
+			si->flags |= SIF_MOD_START_PFN;
+	}
+	if (cfg->cmdline)
+		xstrlcpy((char *)si->cmd_line, cfg->cmdline, sizeof(si->cmd_line));
+}
+
+void build_fill(struct builder *b)
+{
+	fill_kernel(b);
+	if (b->layout.initrd.nr)
+		put(b, b->layout.initrd.first << PAGE_SHIFT, b->cfg->initrd, b->cfg->initrd_size);
+	fill_hypercall_page(b);
+	fill_start_info(b);
+}
