@@ -42,6 +42,13 @@ bool plat_frame_usable(mfn_t mfn);
 /** plat_frame_ptr() - where the core sees machine frame @mfn (4096 bytes). Never fails. */
 void *plat_frame_ptr(mfn_t mfn);
 
+/**
+ * plat_frame_dirty() - the core has stored into guest-ownable frame @mfn by its plat_frame_ptr() (copy to
+ * guest, scrub, shared area), not by plat_pt_write(). A shadowing host must not trust what it remembers of
+ * that frame when it next becomes a page table. Cheap; call it after the store.
+ */
+void plat_frame_dirty(mfn_t mfn);
+
 /* ---- page tables that the hardware walks ---- */
 
 /**
@@ -85,6 +92,10 @@ enum trap_cause {
 	TRAP_EXCEPTION, /* vector, error code, CR2 for #PF */
 	TRAP_SYSCALL,   /* SYSCALL instruction: regs.rcx/r11 hold return RIP and RFLAGS as hardware does;
 			 * regs.rip and rflags already hold the guest's (next RIP, RFLAGS before SYSCALL) */
+	TRAP_SYSCALL32, /* SYSCALL from compatibility mode (AMD); registers as for TRAP_SYSCALL */
+	TRAP_SYSENTER,  /* SYSENTER: hardware saved neither RIP nor RSP; regs.rip and rsp are 0 */
+	TRAP_BAD_RETURN, /* going back to the guest failed: CS, SS or RIP in regs cannot be loaded (the
+			  * failsafe callback's case); vector and error say how */
 	TRAP_SOFT_INT,  /* INT n through a gate; vector = n, regs.rip is after the instruction */
 	TRAP_NMI,       /* hardware NMI, for the home's own use only */
 	TRAP_KICK,      /* timer, kick from another CPU, or work for plat_poll() */
