@@ -114,6 +114,42 @@ static int construct(struct builder *b)
 	return start_vcpu(b, l4);
 }
 
+static domid_t free_domid(void)
+{
+	domid_t id = 1; /* 0 is the privileged domain's, should there ever be one */
+
+	while (domain_by_id(id, NULL))
+		id++;
+	return id;
+}
+
+/** make_domain() - an empty domain with its virtual CPUs; b->d stays NULL when there is nothing to destroy. */
+static int make_domain(struct builder *b)
+{
+	const struct domain_config *cfg = b->cfg;
+	struct domain *d = domain_alloc(free_domid(), cfg->name ? cfg->name : "guest", cfg->vcpus);
+	int rc;
+
+	if (!d)
+		return -XEN_ENOMEM;
+	rc = domain_mm_init(d, max_t(uint64_t, cfg->max_pages, cfg->memory_pages));
+	if (rc) {
+		domain_free(d);
+		return rc;
+	}
+	rc = domain_event_init(d);
+	if (rc) {
+		domain_mm_destroy(d);
+		domain_free(d);
+		return rc;
+	}
+	b->d = d;
+	for (unsigned i = 0; i < cfg->vcpus; i++)
+		if (!vcpu_alloc(d, i))
+			return -XEN_ENOMEM;
+	return 0;
+}
+
 struct domain *domain_create(const struct domain_config *cfg)
 {
 	struct builder b = { .cfg = cfg };
@@ -122,9 +158,9 @@ struct domain *domain_create(const struct domain_config *cfg)
 	if (start_layout_plan(cfg, &b.layout))
 		return NULL;
 	b.list = heap_alloc(b.layout.p2m.nr * sizeof(*b.list));
-	b.d = b.list ? domain_alloc(cfg->name ? cfg->name : "guest", cfg->vcpus,
-				    max_t(uint64_t, cfg->max_pages, cfg->memory_pages)) : NULL;
-	rc = b.d ? construct(&b) : -XEN_ENOMEM;
+	rc = b.list ? make_domain(&b) : -XEN_ENOMEM;
+	if (!rc)
+		rc = construct(&b);
 	heap_free(b.list);
 	if (!rc)
 		return b.d;
