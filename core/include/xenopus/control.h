@@ -48,6 +48,19 @@ struct domain_config {
  * xen/xen.h ("Start-of-day memory layout") says. NULL on failure, with the reason in cfg->error, nothing left.
  */
 struct domain *domain_create(const struct domain_config *cfg);
+
+/**
+ * domain_alloc() - an empty domain, listed, state BUILDING, no memory, no events, no virtual CPU. NULL when
+ * the number is taken or reserved, @max_vcpus out of range, or memory short. The builder goes on with
+ * domain_mm_init(), then domain_event_init(), then vcpu_alloc(). If one of the first two fails it undoes what
+ * it did and calls domain_free(); from then on domain_destroy() does everything.
+ */
+struct domain *domain_alloc(domid_t id, const char *name, unsigned max_vcpus);
+void domain_free(struct domain *d);
+
+/** vcpu_alloc() - virtual CPU @id of @d, down (no context yet) and paused until domain_unpause(); or NULL. */
+struct vcpu *vcpu_alloc(struct domain *d, unsigned id);
+
 void domain_unpause(struct domain *d);
 void domain_pause(struct domain *d);
 /** domain_destroy() - free everything of a stopped or paused domain. */

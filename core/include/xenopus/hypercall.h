@@ -10,6 +10,9 @@
 
 #include "types.h"
 
+/* Inside the hypervisor only, never seen by a guest: so the public header hides it. */
+#define XEN_ERESTART 85
+
 struct hypercall_args {
 	uint64_t arg[6]; /* rdi rsi rdx r10 r8 r9 */
 	bool in_multicall;
@@ -21,6 +24,9 @@ typedef long hypercall_fn(struct vcpu *v, struct hypercall_args *a);
 void hypercall_dispatch(struct vcpu *v);
 /** hypercall_call() - one hypercall by number, for dispatch and multicall; counts statistics. */
 long hypercall_call(struct vcpu *v, unsigned nr, struct hypercall_args *a);
+
+/** hypercall_name() - "mmu_update", ... or NULL for numbers without a name. */
+const char *hypercall_name(unsigned nr);
 
 /** hypercall_preempt() - should a long operation stop here and continue later? */
 bool hypercall_preempt(void);
@@ -35,7 +41,7 @@ hypercall_fn do_set_trap_table, do_stack_switch, do_set_callbacks, do_callback_o
 /* core/event, core/time, core/sched */
 hypercall_fn do_event_channel_op, do_set_timer_op, do_sched_op, do_sched_op_compat, do_vcpu_op;
 /* core/hypercall */
-hypercall_fn do_multicall, do_xen_version, do_console_io, do_vm_assist, do_physdev_op, do_refused;
+hypercall_fn do_multicall, do_xen_version, do_console_io, do_vm_assist, do_physdev_op;
 /* core/grant */
 hypercall_fn do_grant_table_op;
 

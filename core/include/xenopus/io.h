@@ -18,6 +18,8 @@ void store_detach(struct domain *d);
 int store_init(void);
 /** store_introduce() - make /local/domain/<id> with the usual nodes of a PV domain; before store_attach(). */
 int store_introduce(struct domain *d);
+/** store_release() - end @d's connection, watches and transactions and remove its subtree. */
+void store_release(struct domain *d);
 /** store_write() / store_read() - by the core itself (Dom0 rights); fires watches. */
 int store_write(const char *path, const char *value);
 int store_read(const char *path, char *buf, size_t size);

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stats.c - a domain's counters as text
+ */
+#include <xenopus/domain.h>
+#include <xenopus/hypercall.h>
+#include <xenopus/platform.h>
+
+static const char *const exception_names[32] = {
+	"divide error", "debug", "NMI", "breakpoint", "overflow", "bound range", "invalid opcode",
+	"device not available", "double fault", "coprocessor overrun", "invalid TSS",
+	"segment not present", "stack fault", "general protection", "page fault", "spurious",
+	"x87 error", "alignment check", "machine check", "SIMD error", "virtualization", "control protection",
+};
+
+const char *stats_hypercall_name(unsigned nr)
+{
+	return hypercall_name(nr);
+}
+
+/* Where the lines go, and the one line being made. */
+struct out {
+	void (*line)(void *opaque, const char *text);
+	void *opaque;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(const struct out *o, const char *fmt, ...)
+{
+	char text[128];
+	va_list ap;
+
+	va_start(ap, fmt);
+	xvsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	o->line(o->opaque, text);
+}
+
+static void count_line(const struct out *o, const char *name, uint64_t n)
+{
+	if (n)
+		say(o, "  %-28s %12lu", name, (unsigned long)n);
+}
+
+/* Tenths of a microsecond in @tsc ticks. */
+static uint64_t tenths_us(uint64_t tsc)
+{
+	uint64_t khz = plat_info()->tsc_khz;
+
+	/* In two steps, so that the product cannot overflow. */
+	return khz ? tsc / khz * 10000 + tsc % khz * 10000 / khz : 0;
+}
+
+static void print_hypercalls(const struct out *o, const struct domain_stats *st)
+{
+	uint64_t calls = 0, ticks = 0;
+
+	say(o, "%-30s %12s %10s %12s", "hypercalls", "count", "us each", "ms total");
+	for (unsigned nr = 0; nr < STATS_HYPERCALLS; nr++) {
+		uint64_t n = st->hypercall[nr].count, tsc = st->hypercall[nr].tsc;
+		const char *name = hypercall_name(nr);
+		uint64_t each, total = tenths_us(tsc);
+
+		if (!n || !name)
+			continue;
+		each = tenths_us(tsc / n);
+		say(o, "  %-28s %12lu %8lu.%lu %10lu.%lu", name, (unsigned long)n, (unsigned long)(each / 10),
+		    (unsigned long)(each % 10), (unsigned long)(total / 10000),
+		    (unsigned long)(total / 1000 % 10));
+		calls += n;
+		ticks += tsc;
+	}
+	say(o, "  %-28s %12lu %10s %10lu.%lu", "all", (unsigned long)calls, "",
+	    (unsigned long)(tenths_us(ticks) / 10000), (unsigned long)(tenths_us(ticks) / 1000 % 10));
+}
+
+void stats_print(const struct domain *d, void (*line)(void *opaque, const char *text), void *opaque)
+{
+	const struct out o = { line, opaque };
+	const struct domain_stats *st = &d->stats;
+	uint64_t emulated = 0;
+
+	say(&o, "domain %u (%s)", d->id, d->name);
+	print_hypercalls(&o, st);
+
+	say(&o, "%-30s %12s", "exits", "count");
+	for (unsigned i = 0; i < ARRAY_SIZE(st->exceptions); i++) {
+		char name[32];
+
+		if (exception_names[i])
+			xstrlcpy(name, exception_names[i], sizeof(name));
+		else
+			xsnprintf(name, sizeof(name), "exception %u", i);
+		count_line(&o, name, st->exceptions[i]);
+	}
+	count_line(&o, "guest system calls", st->guest_syscalls);
+	count_line(&o, "software interrupts", st->soft_ints);
+	count_line(&o, "kicks and timers", st->kicks);
+	count_line(&o, "upcalls delivered", st->upcalls);
+	for (unsigned i = 0; i < ARRAY_SIZE(st->emulated); i++)
+		emulated += st->emulated[i];
+	count_line(&o, "instructions emulated", emulated);
+
+	say(&o, "%-30s %12s", "page tables", "count");
+	count_line(&o, "mmu_update entries", st->mmu_updates);
+	count_line(&o, "update_va_mapping entries", st->va_mappings);
+	count_line(&o, "direct stores emulated", st->ptwr);
+	count_line(&o, "entries stored in all", d->mm.pt_updates);
+}
