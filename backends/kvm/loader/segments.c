@@ -115,7 +115,7 @@ static bool collect_segments(struct loader_kernel *k, Elf *elf, GError **err)
 	GElf_Phdr ph;
 
 	if (elf_getphdrnum(elf, &count) < 0)
-		return loader_fail(k, err, LOADER_ERROR_FORMAT,
+		return loader_fail(k, err, LOADER_ERROR_TRUNCATED,
 				   "has no readable program headers (%s); fetch the kernel again",
 				   elf_errmsg(-1));
 	if (count > MAX_PHDRS)
