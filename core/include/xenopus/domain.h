@@ -47,6 +47,7 @@ struct domain {
 	struct list link; /* all domains */
 	struct domain_mm mm;
 	struct domain_event event;
+	struct domain_sched sched;
 	struct domain_grant *grant;
 	struct domain_store *store;
 	struct domain_console *console;

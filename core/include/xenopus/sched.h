@@ -6,6 +6,7 @@
 #define XENOPUS_SCHED_H
 
 #include "lib.h"
+#include "time.h"
 
 /* vcpu_sched.pause_flags: any bit set keeps the virtual CPU off the run queue. */
 #define VPF_DOWN     0x01u /* not brought up yet / VCPUOP_down */
@@ -13,15 +14,32 @@
 #define VPF_PAUSED   0x04u /* by control */
 #define VPF_DEAD     0x08u /* domain shut down */
 
+#define POLL_SEVERAL (~UINT32_C(0))
+
 struct vcpu_sched {
 	struct list link; /* run queue */
 	bool queued;
+	bool running;     /* a physical CPU is working for it (between two decisions of its loop) */
+	bool loaded;      /* its FPU and segment state is on physical CPU @pcpu */
 	uint32_t pause_flags;
 	unsigned pcpu;
-	uint32_t poll_port;  /* SCHEDOP_poll: 0 none, ~0u several */
+	uint32_t poll_port;  /* SCHEDOP_poll: 0 none, POLL_SEVERAL: several, or none but a time-out */
+};
+
+#define SCHED_WATCHDOGS 2
+
+/** struct domain_sched - SCHEDOP_watchdog and SCHEDOP_shutdown_code of a domain; zeroed is right to start with. */
+struct domain_sched {
+	struct sched_dog {
+		struct timer timer;
+		struct domain *domain; /* NULL: not in use */
+	} dog[SCHED_WATCHDOGS];
+	bool code_set;
+	unsigned code;
 };
 
 void sched_init(void);
+/** sched_vcpu_init() - @v starts VPF_DOWN | VPF_PAUSED: bringing it up and domain_unpause() let it run. */
 void sched_vcpu_init(struct vcpu *v);
 void sched_vcpu_destroy(struct vcpu *v);
 /** sched_pick() - the virtual CPU to run now on this CPU, or NULL. */
@@ -31,9 +49,24 @@ void sched_yield_vcpu(struct vcpu *v);
 /** vcpu_sleep() / vcpu_wake() - set / clear a VPF_ flag and follow it up (dequeue, enqueue, kick). */
 void vcpu_sleep(struct vcpu *v, uint32_t flag);
 void vcpu_wake(struct vcpu *v, uint32_t flag);
+/** vcpu_flags_runnable() - does nothing keep @v off a CPU? */
+static inline bool vcpu_flags_runnable(const struct vcpu_sched *s)
+{
+	return !__atomic_load_n(&s->pause_flags, __ATOMIC_ACQUIRE);
+}
 /** vcpu_block() - SCHEDOP_block: sleep unless an upcall is pending. */
 void vcpu_block(struct vcpu *v);
-/** vcpu_unblock() - an event arrived for @v. */
+/** vcpu_unblock() - an event arrived for @v: it blocks or polls no longer. */
 void vcpu_unblock(struct vcpu *v);
+/** vcpu_attention() - @v has an upcall or NMI to take: unblock it, and get it out of ring 3 if it runs elsewhere. */
+void vcpu_attention(struct vcpu *v);
+/** vcpu_idle_runstate() - RUNSTATE_* of @v while no physical CPU works for it. */
+int vcpu_idle_runstate(const struct vcpu *v);
+
+/** sched_take_deaths() - was a virtual CPU marked VPF_DEAD since the last call? */
+bool sched_take_deaths(void);
+
+/** cpu_unload() - (core/control/loop.c) no physical CPU may hold state of @v any more: it goes away. */
+void cpu_unload(struct vcpu *v);
 
 #endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where a virtual CPU's time goes (running, runnable, blocked, offline): the guest's steal-time accounting.
+ * And the two records a guest may ask to have kept at a virtual address of its own: the runstate, and a copy
+ * of the time record for its user space.
+ *
+ * Those addresses belong to the guest's kernel. They are written through the page tables the virtual CPU is
+ * on, so a write that falls due while it is in user mode waits (vcpu_time.stale) until it is about to run in
+ * kernel mode. What cannot be written then is dropped: the address was the guest's choice.
+ */
+#include <xenopus/domain.h>
+#include <xen/vcpu.h>
+#include "clock.h"
+
+void time_get_runstate(const struct vcpu *v, struct vcpu_runstate_info *info)
+{
+	const struct vcpu_time *vt = &v->time;
+	uint64_t now = time_now();
+
+	memset(info, 0, sizeof(*info));
+	info->state = vt->runstate;
+	info->state_entry_time = vt->runstate_entry;
+	memcpy(info->time, vt->runstate_ns, sizeof(info->time));
+	if (now > vt->runstate_entry)
+		info->time[vt->runstate] += now - vt->runstate_entry;
+}
+
+/* The record as of the last change of state, which is what the area holds: its reader adds the rest. */
+static void last_change(const struct vcpu *v, struct vcpu_runstate_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->state = v->time.runstate;
+	info->state_entry_time = v->time.runstate_entry;
+	memcpy(info->time, v->time.runstate_ns, sizeof(info->time));
+}
+
+/* Write v's runstate area through the page tables @via is on. */
+static size_t write_runstate(struct vcpu *via, const struct vcpu *v)
+{
+	uint64_t va = v->time.runstate_guest_va;
+	uint64_t entry_va = va + offsetof(struct vcpu_runstate_info, state_entry_time);
+	bool flagged = v->domain->mm.vm_assist & (UINT64_C(1) << VMASST_TYPE_runstate_update_flag);
+	struct vcpu_runstate_info info;
+	size_t left;
+
+	last_change(v, &info);
+	if (flagged) {
+		info.state_entry_time |= XEN_RUNSTATE_UPDATE;
+		left = guest_copy_to(via, entry_va, &info.state_entry_time, sizeof(info.state_entry_time));
+		if (left)
+			return left;
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	}
+	left = guest_copy_to(via, va, &info, sizeof(info));
+	if (flagged) {
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		info.state_entry_time &= ~XEN_RUNSTATE_UPDATE;
+		left |= guest_copy_to(via, entry_va, &info.state_entry_time,
+				      sizeof(info.state_entry_time));
+	}
+	return left;
+}
+
+/* Write v's secondary time record through the page tables @via is on. */
+static size_t write_time_area(struct vcpu *via, const struct vcpu *v)
+{
+	uint64_t va = v->time.time_guest_va;
+	struct vcpu_time_info ti;
+	uint32_t version;
+	size_t left;
+
+	if (guest_copy_from(via, &version, va, sizeof(version)))
+		return sizeof(ti);
+	time_record(&ti);
+	ti.version = (version + 1) | 1;
+	left = guest_copy_to(via, va, &ti.version, sizeof(ti.version));
+	if (left)
+		return left;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	left = guest_copy_to(via, va, &ti, sizeof(ti));
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	ti.version++;
+	return left | guest_copy_to(via, va, &ti.version, sizeof(ti.version));
+}
+
+void time_write_areas(struct vcpu *v)
+{
+	if (v->time.stale & TIME_STALE_RUNSTATE && v->time.runstate_guest_va)
+		write_runstate(v, v);
+	if (v->time.stale & TIME_STALE_AREA && v->time.time_guest_va)
+		write_time_area(v, v);
+	v->time.stale = 0;
+}
+
+void time_set_runstate(struct vcpu *v, int state)
+{
+	struct vcpu_time *vt = &v->time;
+	bool visible = vt->runstate == RUNSTATE_running || state == RUNSTATE_running;
+	uint64_t now = time_now();
+
+	ASSERT(state >= RUNSTATE_running && state <= RUNSTATE_offline);
+	if (vt->runstate == state)
+		return;
+	if (now > vt->runstate_entry)
+		vt->runstate_ns[vt->runstate] += now - vt->runstate_entry;
+	vt->runstate = state;
+	vt->runstate_entry = now;
+	/* As it gets or loses a physical CPU; what it does off the CPU it learns when it is back. */
+	if (visible && vt->runstate_guest_va) {
+		vt->stale |= TIME_STALE_RUNSTATE;
+		if (gate_kernel_mode(&v->gate))
+			time_write_areas(v);
+	}
+}
+
+int time_register_runstate(struct vcpu *caller, struct vcpu *v, uint64_t va)
+{
+	v->time.runstate_guest_va = va;
+	v->time.stale &= ~TIME_STALE_RUNSTATE;
+	if (va)
+		write_runstate(caller, v);
+	return 0;
+}
+
+int time_register_area(struct vcpu *caller, struct vcpu *v, uint64_t va)
+{
+	v->time.time_guest_va = va;
+	v->time.stale &= ~TIME_STALE_AREA;
+	if (va)
+		write_time_area(caller, v);
+	return 0;
+}
