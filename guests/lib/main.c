@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* From start.S to a topic's guest_main(). */
+#include "guest.h"
+
+struct start_info *start_info;
+uint64_t boot_rsp, boot_rflags;
+
+void guest_start(void);
+void memory_init(void);
+
+void guest_start(void)
+{
+	if (hc_update_va_mapping((uint64_t)&shared_info_page, start_info->shared_info | PTE_LEAF | PTE_RW,
+				 UVMF_INVLPG))
+		panic("the shared info page cannot be mapped");
+	memory_init();
+	event_init();
+	trap_init();
+	guest_main();
+	finish();
+}
