@@ -87,7 +87,7 @@ static int start_vcpu(struct builder *b, mfn_t l4)
 	if (!c)
 		return -XEN_ENOMEM;
 	boot_context(b, l4, c);
-	rc = arch_set_context(v, c);
+	rc = vcpu_set_context(v, c);
 	heap_free(c);
 	return rc;
 }

@@ -23,6 +23,18 @@ void sched_vcpu_init(struct vcpu *v)
 	policy_place(v);
 }
 
+int vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx)
+{
+	int rc = arch_set_context(v, ctx);
+
+	if (rc)
+		return rc;
+	v->initialised = true;
+	if (ctx->flags & VGCF_online)
+		vcpu_wake(v, VPF_DOWN);
+	return 0;
+}
+
 static void stop_dogs(struct domain *d)
 {
 	unsigned i;

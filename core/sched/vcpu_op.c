@@ -28,12 +28,7 @@ static long initialise(struct vcpu *caller, struct vcpu *v, uint64_t va)
 	else if (v->initialised)
 		rc = -XEN_EEXIST;
 	else
-		rc = arch_set_context(v, ctx);
-	if (!rc) {
-		v->initialised = true;
-		if (ctx->flags & VGCF_online)
-			vcpu_wake(v, VPF_DOWN);
-	}
+		rc = vcpu_set_context(v, ctx);
 	heap_free(ctx);
 	return rc;
 }

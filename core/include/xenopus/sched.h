@@ -42,6 +42,12 @@ void sched_init(void);
 /** sched_vcpu_init() - @v starts VPF_DOWN | VPF_PAUSED: bringing it up and domain_unpause() let it run. */
 void sched_vcpu_init(struct vcpu *v);
 void sched_vcpu_destroy(struct vcpu *v);
+/**
+ * vcpu_set_context() - give @v its first registers: arch_set_context(), then it counts as initialised and, with
+ * VGCF_online, as up. 0 or -errno, and then nothing is changed.
+ */
+struct vcpu_guest_context;
+int vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);
 /** sched_pick() - the virtual CPU to run now on this CPU, or NULL. */
 struct vcpu *sched_pick(void);
 /** sched_yield_vcpu() - @v goes behind its equals. */
