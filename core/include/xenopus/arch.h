@@ -45,7 +45,7 @@ enum {
 /** enum emul_kind - index into domain_stats.emulated; names: arch_emul_name() */
 enum emul_kind {
 	EMUL_CPUID, EMUL_RDMSR, EMUL_WRMSR, EMUL_CLI_STI, EMUL_IO, EMUL_CR, EMUL_DR, EMUL_TSC, EMUL_XSETBV,
-	EMUL_WBINVD, EMUL_SOFT_INT, EMUL_SYSENTER, EMUL_KINDS,
+	EMUL_WBINVD, EMUL_SOFT_INT, EMUL_KINDS,
 };
 
 /** struct vcpu_arch - what core/arch/x86 keeps for a virtual CPU beyond struct gate_vcpu. */
@@ -68,12 +68,9 @@ struct vcpu_arch {
 
 /* ---- start of day and contexts ---- */
 
-/**
- * arch_vcpu_init() - reset state of a new virtual CPU, kernel mode, no handlers. After plat_vcpu_init() and
- * vcpu_event_init(). 0 or -errno.
- */
+/** arch_vcpu_init() - reset state of a new virtual CPU: kernel mode, no handlers. Needs no home yet. 0. */
 int arch_vcpu_init(struct vcpu *v);
-/** arch_vcpu_destroy() - give up what arch_set_context() took: GDT frames and page-table bases. */
+/** arch_vcpu_destroy() - undo it; GDT frames and page-table bases are given up by core/mm before. */
 void arch_vcpu_destroy(struct vcpu *v);
 /**
  * arch_set_context() - check @ctx (already copied from the guest) wholly, then take it over (VCPUOP_initialise,
