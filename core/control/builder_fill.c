@@ -5,7 +5,16 @@
 
 #include "builder.h"
 
-/** put() - copy @len bytes to pseudo-physical address @phys. */
+/** open_page() - where the core sees the frame behind @pfn, which is about to be written. */
+static uint8_t *open_page(const struct builder *b, uint64_t pfn)
+{
+	mfn_t mfn = builder_mfn(b, pfn);
+
+	plat_frame_dirty(mfn);
+	return plat_frame_ptr(mfn);
+}
+
+/** put() - copy @len bytes, or zeroes for @data NULL, to pseudo-physical address @phys. */
 static void put(const struct builder *b, uint64_t phys, const void *data, uint64_t len)
 {
 	const uint8_t *src = data;
@@ -13,22 +22,14 @@ static void put(const struct builder *b, uint64_t phys, const void *data, uint64
 	while (len) {
 		uint64_t off = phys & (PAGE_SIZE - 1);
 		uint64_t n = min_t(uint64_t, len, PAGE_SIZE - off);
+		uint8_t *dst = open_page(b, phys >> PAGE_SHIFT) + off;
 
-		memcpy((uint8_t *)plat_frame_ptr(builder_mfn(b, phys >> PAGE_SHIFT)) + off, src, n);
-		phys += n;
-		src += n;
-		len -= n;
-	}
-}
-
-/** zero() - as put(); needed only where an earlier segment wrote. */
-static void zero(const struct builder *b, uint64_t phys, uint64_t len)
-{
-	while (len) {
-		uint64_t off = phys & (PAGE_SIZE - 1);
-		uint64_t n = min_t(uint64_t, len, PAGE_SIZE - off);
-
-		memset((uint8_t *)plat_frame_ptr(builder_mfn(b, phys >> PAGE_SHIFT)) + off, 0, n);
+		if (src) {
+			memcpy(dst, src, n);
+			src += n;
+		} else {
+			memset(dst, 0, n);
+		}
 		phys += n;
 		len -= n;
 	}
@@ -45,7 +46,7 @@ static void fill_kernel(const struct builder *b)
 
 		put(b, s->va - k->virt_base, s->data, s->filesz);
 		if (bss < written)
-			zero(b, bss - k->virt_base, min_t(uint64_t, end, written) - bss);
+			put(b, bss - k->virt_base, NULL, min_t(uint64_t, end, written) - bss);
 		written = max_t(uint64_t, written, bss);
 	}
 }
@@ -77,7 +78,7 @@ static void fill_hypercall_page(const struct builder *b)
 
 	if (!va)
 		return;
-	page = plat_frame_ptr(builder_mfn(b, (va - b->layout.virt_base) >> PAGE_SHIFT));
+	page = open_page(b, (va - b->layout.virt_base) >> PAGE_SHIFT);
 	memset(page, 0xcc, PAGE_SIZE);
 	for (unsigned nr = 0; nr < PAGE_SIZE / 32; nr++) {
 		uint8_t *slot = page + nr * 32;
@@ -95,7 +96,7 @@ static void fill_start_info(const struct builder *b)
 {
 	const struct start_layout *l = &b->layout;
 	const struct domain_config *cfg = b->cfg;
-	struct start_info *si = plat_frame_ptr(builder_mfn(b, l->start_info));
+	struct start_info *si = (struct start_info *)(void *)open_page(b, l->start_info);
 
 	xstrlcpy(si->magic, "xen-3.0-x86_64", sizeof(si->magic));
 	si->nr_pages = l->nr_pages;

@@ -78,5 +78,9 @@ mfn_t build_tables(struct builder *b)
 		map_range(b, l->p2m_va, &l->p2m);
 		ASSERT(b->next_table == l->p2m_tables.first + l->p2m_tables.nr);
 	}
+	for (uint64_t i = 0; i < l->tables.nr; i++)
+		plat_frame_dirty(builder_mfn(b, l->tables.first + i));
+	for (uint64_t i = 0; i < l->p2m_tables.nr; i++)
+		plat_frame_dirty(builder_mfn(b, l->p2m_tables.first + i));
 	return builder_mfn(b, l->tables.first);
 }
