@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The console on a terminal: an interactive shell with job control, Ctrl-] leaves, and the terminal's
+modes are what they were after every way out, the violent ones included.
+"""
+
+import os
+import pty
+import select
+import signal
+import sys
+import termios
+import time
+
+import boot
+
+
+class Terminal:
+    """xenopus on a pseudo-terminal, with what it printed so far."""
+
+    def __init__(self, words):
+        self.master, self.slave = pty.openpty()
+        self.before = termios.tcgetattr(self.slave)
+        self.output = ''
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.setsid()
+            for fd in (0, 1, 2):
+                os.dup2(self.slave, fd)
+            # The first terminal that a session leader opens is its controlling terminal.
+            os.close(os.open(os.ttyname(self.slave), os.O_RDWR))
+            os.closerange(3, 100)
+            os.execv(words[0], words)
+
+    def expect(self, text, seconds=60):
+        """Wait for text behind all that was expected before; True if it came."""
+        deadline = time.monotonic() + seconds
+        while text not in self.output:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.master], [], [], left)[0]:
+                print(f"FAIL '{text}' did not come; the last output was: {self.output[-300:]!r}")
+                return False
+            try:
+                data = os.read(self.master, 65536)
+            except OSError:
+                return False
+            sys.stdout.write(data.decode(errors='replace'))
+            sys.stdout.flush()
+            self.output += data.decode(errors='replace')
+        self.output = self.output.split(text, 1)[1]
+        return True
+
+    def send(self, text):
+        os.write(self.master, text.encode())
+
+    def wait(self, seconds=30):
+        """The wait status, or None if it does not end; reads on, so that it cannot block."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return status
+            if select.select([self.master], [], [], 0.05)[0]:
+                self.output += os.read(self.master, 65536).decode(errors='replace')
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        return None
+
+    def modes_restored(self):
+        return termios.tcgetattr(self.slave) == self.before
+
+    def modes_raw(self):
+        """Neither echo nor line editing nor signals from keys: all that is the guest's."""
+        flags = termios.tcgetattr(self.slave)[3]
+        return not flags & (termios.ECHO | termios.ICANON | termios.ISIG)
+
+
+def to_shell(verdict):
+    terminal = Terminal(boot.command(['console=hvc0', 'quiet'], mode='shell'))
+    verdict.check(terminal.expect('A shell of the guest'), 'no shell')
+    verdict.check(terminal.expect('# '), 'no prompt')
+    verdict.check(terminal.modes_raw(), 'the terminal is not in raw mode')
+    return terminal
+
+
+def interactive(verdict):
+    terminal = to_shell(verdict)
+    terminal.send('echo result $((6 * 7))\r')
+    verdict.check(terminal.expect('result 42'), 'no answer from the shell')
+    terminal.send('tty\r')
+    verdict.check(terminal.expect('/dev/hvc0'), 'the shell is not on hvc0')
+    # The guest's line discipline echoes; job control works: Ctrl-C ends a command, not the shell.
+    terminal.send('sleep 1000\r')
+    verdict.check(terminal.expect('sleep 1000'), 'no echo')
+    time.sleep(1)
+    terminal.send('\x03')
+    terminal.send('echo still $((40 + 2))\r')
+    verdict.check(terminal.expect('still 42'), 'Ctrl-C did not end a command')
+    # A paste: more bytes at once than the console ring holds.
+    terminal.send('cat > /tmp/paste\r')
+    for i in range(400):
+        terminal.send(f'line {i} of a paste\r')
+        terminal.expect(f'line {i} of a paste', seconds=10)
+    terminal.send('\x04')
+    terminal.send('wc -l < /tmp/paste; md5sum /tmp/paste\r')
+    verdict.check(terminal.expect('400'), 'a paste went lost')
+    # A flood: far more output than the ring holds, all of it there at the end.
+    terminal.send('seq 1 20000; echo flood $((1 + 1))\r')
+    verdict.check(terminal.expect('19999\r\n20000\r\nflood 2'), 'output went lost')
+    terminal.send('exit\r')
+    status = terminal.wait()
+    verdict.check(status == 0, f'wait status {status} after the shell ended')
+    verdict.check(terminal.modes_restored(), 'modes are not restored after a power-off')
+
+
+def escape(verdict):
+    terminal = to_shell(verdict)
+    terminal.send('\x1d')
+    status = terminal.wait()
+    verdict.check(status is not None and os.WIFEXITED(status), f'wait status {status} after Ctrl-]')
+    verdict.check(terminal.modes_restored(), 'modes are not restored after Ctrl-]')
+
+
+def escape_while_booting(verdict):
+    terminal = Terminal(boot.command(['console=hvc0'], mode='shell'))
+    verdict.check(terminal.expect('Linux version'), 'no kernel message')
+    terminal.send('\x1d')
+    status = terminal.wait()
+    verdict.check(status is not None and os.WIFEXITED(status), f'wait status {status} after Ctrl-]')
+    verdict.check(terminal.modes_restored(), 'modes are not restored')
+
+
+def signals(verdict):
+    for sig in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGSEGV,
+                signal.SIGABRT, signal.SIGBUS):
+        terminal = Terminal(boot.command(['console=hvc0'], mode='shell'))
+        verdict.check(terminal.expect('Linux version'), 'no kernel message')
+        verdict.check(terminal.modes_raw(), 'the terminal is not in raw mode')
+        os.kill(terminal.pid, sig)
+        status = terminal.wait()
+        verdict.check(status not in (None, 0), f'wait status {status} after {sig.name}')
+        verdict.check(terminal.modes_restored(), f'modes are not restored after {sig.name}')
+
+
+def guest_crash(verdict):
+    terminal = to_shell(verdict)
+    terminal.send('echo c > /proc/sysrq-trigger\r')
+    verdict.check(terminal.expect('sysrq triggered crash', 30), 'no crash of the guest')
+    status = terminal.wait()
+    verdict.check(status is not None and os.WIFEXITED(status) and os.WEXITSTATUS(status) == 1,
+                  f'wait status {status} after a crash of the guest')
+    verdict.check(terminal.modes_restored(), 'modes are not restored after a crash of the guest')
+
+
+def main():
+    boot.require_kvm()
+    verdict = boot.Verdict()
+    for case in (interactive, escape, escape_while_booting, signals, guest_crash):
+        print(f'\n--- {case.__name__}')
+        case(verdict)
+    print()
+    verdict.finish()
+
+
+if __name__ == '__main__':
+    main()
