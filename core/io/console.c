@@ -160,6 +160,7 @@ void console_detach(struct domain *d)
 	/* The last words before a crash or power off. */
 	drain(d, c);
 	d->console = NULL;
+	evtchn_unbind_core(d, c->port);
 	mm_unmap_shared(c->ring);
 	heap_free(c);
 }

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * watch.c - who wants to know of changes, and telling them
+ *
+ * A watch on a node hears of changes of that node and of all below it, and of the node's end when one above
+ * it is removed. Nobody hears of a node that he may not read: the path alone may be a secret.
+ */
+#include "xenstore.h"
+
+struct watch {
+	struct list link;
+	struct domain_store *c;
+	uint32_t skip; /* characters to leave out of a reported path: it was asked for relatively */
+	const char *token; /* behind the path */
+	char path[];
+};
+
+static struct list watches = { &watches, &watches };
+
+/* Is @path at or below @above? */
+static bool covers(const char *above, const char *path)
+{
+	size_t n = xstrlen(above);
+
+	if (n == 1) /* the root */
+		return path[0] == '/';
+	return !xstrncmp(above, path, n) && (path[n] == '\0' || path[n] == '/');
+}
+
+static void report(const struct watch *w, const char *path)
+{
+	static char payload[XENSTORE_PAYLOAD_MAX]; /* not on the stack; one CPU at a time is in the store */
+	int len;
+
+	if (w->skip && xstrlen(path) >= w->skip)
+		path += w->skip;
+	len = xsnprintf(payload, sizeof(payload), "%s%c%s", path, '\0', w->token);
+	if ((size_t)len < sizeof(payload))
+		xs_send(w->c, XS_WATCH_EVENT, 0, 0, payload, (uint32_t)len + 1);
+}
+
+static bool may_hear(const struct domain_store *c, const char *path, struct xs_node *before,
+		     struct xs_node *after)
+{
+	struct xs_node *n = xs_tree_find(after, path);
+
+	if (!n)
+		n = xs_tree_find(before, path);
+	if (!n)
+		n = xs_tree_nearest(after, path);
+	return xs_may(c, &n->perms, XS_PERM_READ);
+}
+
+void xs_watch_fire(const char *path, bool removed, struct xs_node *before, struct xs_node *after)
+{
+	struct list *pos;
+
+	list_for_each(pos, &watches) {
+		struct watch *w = list_entry(pos, struct watch, link);
+		const char *what;
+
+		if (covers(w->path, path))
+			what = path;
+		else if (removed && covers(path, w->path) && xs_tree_find(before, w->path))
+			what = w->path;
+		else
+			continue;
+		if (may_hear(w->c, what, before, after))
+			report(w, what);
+	}
+}
+
+void xs_watch_fire_special(const char *path)
+{
+	struct list *pos;
+
+	list_for_each(pos, &watches) {
+		struct watch *w = list_entry(pos, struct watch, link);
+
+		if (w->c->privileged && !xstrcmp(w->path, path))
+			report(w, path);
+	}
+}
+
+/* Take "path\0token\0" apart. */
+static bool parse(struct domain_store *c, const struct xs_request *rq, char path[XS_PATH_MAX + 1],
+		  const char **token, uint32_t *skip)
+{
+	size_t path_len = xstrlen(rq->payload) + 1;
+
+	if (path_len >= rq->len || path_len + xstrlen(rq->payload + path_len) + 1 != rq->len)
+		return false;
+	*token = rq->payload + path_len;
+	*skip = 0;
+	if (rq->payload[0] == '@') {
+		if (xstrcmp(rq->payload, "@introduceDomain") && xstrcmp(rq->payload, "@releaseDomain"))
+			return false;
+		xstrlcpy(path, rq->payload, XS_PATH_MAX + 1);
+		return true;
+	}
+	if (!xs_canon(c, rq->payload, path))
+		return false;
+	if (rq->payload[0] != '/')
+		*skip = (uint32_t)(xstrlen(path) - (path_len - 1));
+	return true;
+}
+
+static struct watch *find(const struct domain_store *c, const char *path, const char *token)
+{
+	struct list *pos;
+
+	list_for_each(pos, &watches) {
+		struct watch *w = list_entry(pos, struct watch, link);
+
+		if (w->c == c && !xstrcmp(w->path, path) && !xstrcmp(w->token, token))
+			return w;
+	}
+	return NULL;
+}
+
+void xs_watch_add(struct domain_store *c, const struct xs_request *rq, struct xs_reply *rp)
+{
+	static char path[XS_PATH_MAX + 1];
+	size_t path_len, token_len;
+	const char *token;
+	struct watch *w;
+	uint32_t skip;
+
+	if (!parse(c, rq, path, &token, &skip)) {
+		xs_reply_error(rp, XEN_EINVAL);
+		return;
+	}
+	if (find(c, path, token)) {
+		xs_reply_error(rp, XEN_EEXIST);
+		return;
+	}
+	if (!c->privileged && c->nr_watches >= XS_QUOTA_WATCHES) {
+		xs_reply_error(rp, XEN_ENOSPC);
+		return;
+	}
+	path_len = xstrlen(path) + 1;
+	token_len = xstrlen(token) + 1;
+	w = heap_alloc(sizeof(*w) + path_len + token_len);
+	if (!w) {
+		xs_reply_error(rp, XEN_ENOMEM);
+		return;
+	}
+	w->c = c;
+	w->skip = skip;
+	memcpy(w->path, path, path_len);
+	memcpy(w->path + path_len, token, token_len);
+	w->token = w->path + path_len;
+	list_add_tail(&watches, &w->link);
+	c->nr_watches++;
+	xs_reply_ok(rp);
+	/* Each watch fires once at the start, so that its owner need not look first. */
+	report(w, w->path);
+}
+
+static void drop(struct watch *w)
+{
+	list_del(&w->link);
+	w->c->nr_watches--;
+	heap_free(w);
+}
+
+void xs_watch_remove(struct domain_store *c, const struct xs_request *rq, struct xs_reply *rp)
+{
+	static char path[XS_PATH_MAX + 1];
+	const char *token;
+	struct watch *w;
+	uint32_t skip;
+
+	if (!parse(c, rq, path, &token, &skip)) {
+		xs_reply_error(rp, XEN_EINVAL);
+		return;
+	}
+	w = find(c, path, token);
+	if (!w) {
+		xs_reply_error(rp, XEN_ENOENT);
+		return;
+	}
+	drop(w);
+	xs_reply_ok(rp);
+}
+
+void xs_watch_reset(struct domain_store *c)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe(pos, tmp, &watches)
+		if (list_entry(pos, struct watch, link)->c == c)
+			drop(list_entry(pos, struct watch, link));
+}
