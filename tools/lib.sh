@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # the variables are for those who source this
 #
 # What tools/quickstart, tools/check and tools/bench share: packages, build, the stock Debian kernel. To be
 # sourced. Every step says what it does before it takes time, does nothing if it was done before,
@@ -85,11 +85,10 @@ kernel_package() {
 }
 
 # ensure_kernel - Debian's current kernel, unpacked to .cache/kernel: vmlinuz, and in modules/ those the
-# nested test loads. Sets kernel and kernel_modules.
+# nested test loads. Sets kernel.
 ensure_kernel() {
 	local package deb new=$cache/kernel.new
 	kernel=$cache/kernel/vmlinuz
-	kernel_modules=$cache/kernel/modules
 	[ ! -f "$kernel" ] || return 0
 	package=$(kernel_package)
 	if [ -z "$package" ]; then
@@ -112,7 +111,7 @@ ensure_kernel() {
 		'*/kvm.ko*' '*/kvm-amd.ko*' '*/ccp.ko*' || die "$deb does not hold what is expected"
 	find "$new" -name '*.ko*' -exec mv -t "$new/modules" {} +
 	find "$new" -name 'vmlinuz-*' -exec mv -t "$new" {} +
-	rm -rf "$deb" "$new/boot" "$new/lib" "$new/usr"
+	rm -rf "$deb" "${new:?}/boot" "${new:?}/lib" "${new:?}/usr"
 	ln -s "$(cd "$new" && echo vmlinuz-*)" "$new/vmlinuz"
 	rm -rf "$cache/kernel"
 	mv "$new" "$cache/kernel"
@@ -122,6 +121,7 @@ ensure_kernel() {
 require_kvm() {
 	[ -e /dev/kvm ] || die "there is no /dev/kvm: load the kvm-intel or kvm-amd module" \
 		"(in a virtual machine: switch nested virtualisation on)"
-	[ -r /dev/kvm ] && [ -w /dev/kvm ] ||
+	if ! [ -r /dev/kvm ] || ! [ -w /dev/kvm ]; then
 		die "/dev/kvm is not yours to use: run as root or join the group kvm"
+	fi
 }
