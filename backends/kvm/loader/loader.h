@@ -151,7 +151,8 @@ struct loader_notes {
  * @format: how it was packed, for people ("bzImage, xz")
  * @entry: virtual address of the first instruction
  * @vstart: virtual address of its first byte (lowest segment)
- * @vend: virtual address behind its last byte; start-of-day structures follow here
+ * @vend: virtual address behind its last byte; start-of-day structures follow here. Neither aligned nor
+ *	far from the end of the address space: check before adding to it
  * @segments: what to place, in the order of the program headers
  * @nr_segments: how many
  * @notes: how it wants to be started
