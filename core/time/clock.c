@@ -68,7 +68,7 @@ uint64_t time_unscale(uint64_t ns, uint32_t mul, int8_t shift)
 {
 	/* ceil(ns * 2^32 / mul), by parts: mul has 32 bits, so no part leaves 64. */
 	uint64_t q = ns / mul, r = ns % mul;
-	uint64_t ticks = (q << 32) + ((r << 32) + mul - 1) / mul;
+	uint64_t ticks = (q << 32) + (r << 32) / mul + ((r << 32) % mul != 0);
 
 	if (shift < 0) {
 		if (ticks > UINT64_MAX >> -shift)
