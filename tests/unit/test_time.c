@@ -75,6 +75,8 @@ static void unscale_is_the_first_tick(void **state)
 			uint64_t ns = (((uint64_t)rand() << 31) ^ (uint64_t)rand()) >> (rand() % 62);
 			uint64_t t = time_unscale(ns, mul, shift);
 
+			if (t == UINT64_MAX)
+				continue; /* beyond what the counter can reach */
 			assert_true(time_scale(t, mul, shift) >= ns);
 			if (t)
 				assert_true(time_scale(t - 1, mul, shift) < ns);
