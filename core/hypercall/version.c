@@ -11,14 +11,12 @@
  */
 #include <xenopus/core.h>
 #include <xenopus/domain.h>
+#include <xenopus/features.h>
 #include <xenopus/hypercall.h>
 #include <xenopus/layout.h>
-#include <xen/features.h>
 #include <xen/version.h>
 
 #define DENIED "<denied>"
-
-#define FEATURE(name) (1u << XENFEAT_##name)
 
 static long copy_out(struct vcpu *v, uint64_t va, const void *src, size_t size)
 {
@@ -27,8 +25,7 @@ static long copy_out(struct vcpu *v, uint64_t va, const void *src, size_t size)
 
 static uint32_t features(const struct domain *d)
 {
-	uint32_t f = FEATURE(mmu_pt_update_preserve_ad) | FEATURE(highmem_assist) |
-		     FEATURE(gnttab_map_avail_bits) | FEATURE(direct_mapped);
+	uint32_t f = CORE_FEATURES;
 
 	if (d->mm.vm_assist & (1u << VMASST_TYPE_pae_extended_cr3))
 		f |= FEATURE(pae_pgdir_above_4gb);

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Two threads: the physical CPU runs core and guest; the main thread waits in GLib's main loop for the
+ * keyboard and signals, and hands what they mean into core context with home_post().
+ */
+#include <errno.h>
+#include <glib-unix.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <xenopus/control.h>
+#include <xenopus/core.h>
+#include "../machine.h"
+#include "../../../console/tty.h"
+#include "foreground.h"
+
+static struct foreground *fg;
+static GMainLoop *loop;
+
+static gboolean quit_loop(gpointer unused)
+{
+	g_main_loop_quit(loop);
+	return G_SOURCE_REMOVE;
+}
+
+static void stop_core(void *unused)
+{
+	core_stop();
+}
+
+/* Called on the main thread: the machine must end. */
+static void end_machine(void)
+{
+	home_post(stop_core, NULL);
+	g_main_loop_quit(loop);
+}
+
+static void on_console(struct domain *d, const char *buf, size_t len)
+{
+	if (!fg->first_output_ns)
+		fg->first_output_ns = clock_ns();
+	while (len) {
+		ssize_t n = write(STDOUT_FILENO, buf, len);
+
+		if (n < 0) {
+			if (errno == EINTR || errno == EAGAIN)
+				continue;
+			return;
+		}
+		buf += n;
+		len -= (size_t)n;
+	}
+}
+
+static void on_shutdown(struct domain *d, unsigned reason)
+{
+	fg->shut_down = true;
+	fg->reason = reason;
+	core_stop();
+	g_main_context_invoke(NULL, quit_loop, NULL);
+}
+
+struct input {
+	size_t len, done;
+	char bytes[];
+};
+
+/* In core context. What does not fit into the console ring yet is offered again at the next poll. */
+static void give_input(void *data)
+{
+	struct input *in = data;
+
+	in->done += console_input(fg->domain, in->bytes + in->done, in->len - in->done);
+	if (in->done == in->len)
+		g_free(in);
+	else
+		home_post(give_input, in);
+}
+
+static gboolean on_typed(gint fd, GIOCondition condition, gpointer unused)
+{
+	char buf[512];
+	ssize_t n = read(fd, buf, sizeof(buf));
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return G_SOURCE_CONTINUE;
+	if (n <= 0)
+		return G_SOURCE_REMOVE;
+	size_t len = isatty(fd) ? tty_find_escape(buf, (size_t)n) : (size_t)n;
+
+	if (len) {
+		struct input *in = g_malloc(sizeof(*in) + len);
+
+		in->len = len;
+		in->done = 0;
+		memcpy(in->bytes, buf, len);
+		home_post(give_input, in);
+	}
+	if (len < (size_t)n) {
+		fg->left = true;
+		end_machine();
+		return G_SOURCE_REMOVE;
+	}
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_signal(gpointer number)
+{
+	fg->signal = GPOINTER_TO_INT(number);
+	end_machine();
+	return G_SOURCE_REMOVE;
+}
+
+static void *cpu_thread(void *data)
+{
+	struct pcpu *p = data;
+	sigset_t kick;
+
+	clock_init_thread(p);
+	sigemptyset(&kick);
+	sigaddset(&kick, SIGUSR1);
+	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+	domain_unpause(fg->domain);
+	fg->first_instruction_ns = clock_ns();
+	core_cpu_loop();
+	return NULL;
+}
+
+void foreground_run(struct foreground *f)
+{
+	static const struct home_hooks hooks = { .console = on_console, .shutdown = on_shutdown };
+	sigset_t all, old;
+	GThread *thread;
+
+	fg = f;
+	loop = g_main_loop_new(NULL, FALSE);
+	home_set_hooks(&hooks);
+	home_restore_terminal_on_panic(tty_restore);
+	g_unix_signal_add(SIGINT, on_signal, GINT_TO_POINTER(SIGINT));
+	g_unix_signal_add(SIGTERM, on_signal, GINT_TO_POINTER(SIGTERM));
+	g_unix_signal_add(SIGHUP, on_signal, GINT_TO_POINTER(SIGHUP));
+	signal(SIGPIPE, SIG_IGN);
+	tty_raw(STDIN_FILENO);
+	g_unix_fd_add(STDIN_FILENO, G_IO_IN | G_IO_HUP, on_typed, NULL);
+
+	/* The CPU's thread takes no signal but its kick, so that the main loop gets all others. */
+	sigfillset(&all);
+	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGILL);
+	sigdelset(&all, SIGFPE);
+	sigdelset(&all, SIGABRT);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	thread = g_thread_new("pcpu0", cpu_thread, &machine.pcpu[0]);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+
+	g_main_loop_run(loop);
+	g_thread_join(thread);
+	f->ended_ns = clock_ns();
+	tty_restore();
+	g_main_loop_unref(loop);
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * KVM vCPUs: made with the register state every guest starts from, kept in a pool, and what the core asks of
+ * a virtual CPU outside its general registers (debug registers, XCR0, CR0.TS).
+ */
+#include <cpuid.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "machine.h"
+
+#define X86_CR0  0x80050033 /* PG AM WP NE ET MP PE */
+#define X86_CR0_TS 0x8
+#define X86_CR4_PAE 0x20
+#define X86_CR4_DE  0x08
+#define X86_CR4_OSFXSR 0x200
+#define X86_CR4_OSXMMEXCPT 0x400
+#define X86_CR4_FSGSBASE 0x10000
+#define X86_CR4_OSXSAVE 0x40000
+#define X86_EFER 0xd01 /* NXE LMA LME SCE */
+
+static struct kvcpu *all[4096 / 8];
+
+static uint64_t native_xcr0(void)
+{
+	uint32_t a, b, c, d;
+
+	if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
+		return 0;
+	__asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+	return (uint64_t)d << 32 | a;
+}
+
+static bool set_cpuid(struct kvcpu *k, GError **error)
+{
+	const unsigned max = 256;
+	struct kvm_cpuid2 *c = g_malloc0(sizeof(*c) + max * sizeof(struct kvm_cpuid_entry2));
+
+	c->nent = max;
+	bool ok = !ioctl(machine.kvm, KVM_GET_SUPPORTED_CPUID, c) && !ioctl(k->fd, KVM_SET_CPUID2, c);
+
+	g_free(c);
+	if (!ok)
+		g_set_error(error, MACHINE_ERROR, 0, "KVM refuses its own CPUID leaves: %s",
+			    g_strerror(errno));
+	return ok;
+}
+
+static void set_xcr0(struct kvcpu *k, uint64_t xcr0)
+{
+	struct kvm_xcrs x = { .nr_xcrs = 1, .xcrs = { { .xcr = 0, .value = xcr0 } } };
+
+	/*
+	 * A KVM that knows no XSAVE refuses this, and lets ring 3 see the host's own XCR0, which is
+	 * the value asked for at start.
+	 */
+	ioctl(k->fd, KVM_SET_XCRS, &x);
+}
+
+static bool set_msrs(struct kvcpu *k, GError **error)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry e[7];
+	} m = {
+		.head.nmsrs = 3,
+		.e = {
+			{ .index = 0xc0000081, /* STAR: SYSCALL enters the gate's CS */
+			  .data = UINT64_C(FLAT_RING3_CS32) << 48 | UINT64_C(GATE_CS) << 32 },
+			{ .index = 0xc0000082, .data = GATE_VIRT + GATE_ENTRY_OFF + GATE_LSTAR_OFF },
+			{ .index = 0xc0000084, .data = 0x47700 }, /* SFMASK: AC NT IOPL DF IF TF */
+			{ .index = 0xc0000083, .data = GATE_VIRT + GATE_ENTRY_OFF + GATE_CSTAR_OFF },
+			{ .index = 0x174, .data = GATE_CS },
+			{ .index = 0x175, .data = k->stack_top },
+			{ .index = 0x176, .data = GATE_VIRT + GATE_ENTRY_OFF + GATE_SYSENTER_OFF },
+		},
+	};
+
+	if (ioctl(k->fd, KVM_SET_MSRS, &m) != 3) {
+		g_set_error(error, MACHINE_ERROR, 0, "KVM refuses the SYSCALL registers: %s",
+			    g_strerror(errno));
+		return false;
+	}
+	/* The other doors are for 32-bit user code; a KVM without them just never uses them. */
+	memmove(m.e, m.e + 3, 4 * sizeof(m.e[0]));
+	m.head.nmsrs = 4;
+	ioctl(k->fd, KVM_SET_MSRS, &m);
+	return true;
+}
+
+static bool set_control(struct kvcpu *k, GError **error)
+{
+	static const uint64_t cr4_choices[] = {
+		X86_CR4_PAE | X86_CR4_DE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_FSGSBASE |
+			X86_CR4_OSXSAVE,
+		X86_CR4_PAE | X86_CR4_DE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_FSGSBASE,
+		X86_CR4_PAE | X86_CR4_DE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_OSXSAVE,
+		X86_CR4_PAE | X86_CR4_DE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT,
+	};
+	struct kvm_sregs s = *k->sregs;
+
+	s.cr0 = X86_CR0;
+	s.cr3 = machine.gate_l3; /* replaced before the first entry */
+	s.efer = X86_EFER;
+	s.cs = (struct kvm_segment){ .limit = ~0u, .selector = GATE_CS, .type = 11, .present = 1, .s = 1,
+				     .l = 1, .g = 1 };
+	s.ss = (struct kvm_segment){ .limit = ~0u, .selector = GATE_DS, .type = 3, .present = 1, .s = 1,
+				     .db = 1, .g = 1 };
+	s.ds = s.es = s.fs = s.gs = s.ldt = (struct kvm_segment){ .unusable = 1 };
+	for (unsigned i = 0; i < ARRAY_SIZE(cr4_choices); i++) {
+		s.cr4 = cr4_choices[i];
+		if (!ioctl(k->fd, KVM_SET_SREGS, &s)) {
+			*k->sregs = s;
+			return true;
+		}
+	}
+	g_set_error(error, MACHINE_ERROR, 0, "KVM refuses long mode: %s", g_strerror(errno));
+	return false;
+}
+
+static bool kvcpu_setup(struct kvcpu *k, GError **error)
+{
+	if (!machine.run_size)
+		machine.run_size = ioctl(machine.kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	k->run = mmap(NULL, (size_t)machine.run_size, PROT_READ | PROT_WRITE, MAP_SHARED, k->fd, 0);
+	if (k->run == MAP_FAILED) {
+		k->run = NULL;
+		g_set_error(error, MACHINE_ERROR, 0, "cannot map a KVM vCPU: %s", g_strerror(errno));
+		return false;
+	}
+	k->regs = &k->run->s.regs.regs;
+	k->sregs = &k->run->s.regs.sregs;
+	k->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS;
+	if (!set_cpuid(k, error))
+		return false;
+	if (ioctl(k->fd, KVM_GET_SREGS, k->sregs)) {
+		g_set_error(error, MACHINE_ERROR, 0, "KVM_GET_SREGS: %s", g_strerror(errno));
+		return false;
+	}
+	if (!gate_map_kvcpu(k)) {
+		g_set_error(error, MACHINE_ERROR, 0, "no room in the gate for another virtual CPU");
+		return false;
+	}
+	if (!set_control(k, error) || !set_msrs(k, error))
+		return false;
+	k->xcr0 = native_xcr0();
+	if (k->xcr0)
+		set_xcr0(k, k->xcr0);
+	k->dirty = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+	return true;
+}
+
+/* Give a used KVM vCPU the state of a new one. */
+static void kvcpu_reset(struct kvcpu *k)
+{
+	struct kvm_debugregs d = { .dr6 = 0xffff0ff0, .dr7 = 0x400 };
+	struct kvm_fpu fpu = { .fcw = 0x37f, .mxcsr = 0x1f80 };
+
+	memset(k->regs, 0, sizeof(*k->regs));
+	k->sregs->ds = k->sregs->es = k->sregs->fs = k->sregs->gs = k->sregs->ldt =
+		(struct kvm_segment){ .unusable = 1 };
+	k->debug = d;
+	ioctl(k->fd, KVM_SET_DEBUGREGS, &d);
+	ioctl(k->fd, KVM_SET_FPU, &fpu);
+	k->user_cs.present = k->user_ss.present = 0;
+	k->pcpu = NULL;
+	k->dirty = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+}
+
+struct kvcpu *kvcpu_get(GError **error)
+{
+	struct kvcpu *k = machine.free_kvcpus;
+
+	if (k) {
+		machine.free_kvcpus = k->next_free;
+		return k;
+	}
+	if (machine.nr_kvcpus == ARRAY_SIZE(all)) {
+		g_set_error(error, MACHINE_ERROR, 0, "this machine has no more than %zu virtual CPUs",
+			    ARRAY_SIZE(all));
+		return NULL;
+	}
+	k = g_new0(struct kvcpu, 1);
+	k->area = (int)machine.nr_kvcpus;
+	k->fd = ioctl(machine.vm, KVM_CREATE_VCPU, (unsigned long)machine.nr_kvcpus);
+	if (k->fd < 0) {
+		g_set_error(error, MACHINE_ERROR, 0, "KVM cannot create a vCPU: %s", g_strerror(errno));
+		g_free(k);
+		return NULL;
+	}
+	all[machine.nr_kvcpus++] = k;
+	if (!kvcpu_setup(k, error))
+		return NULL;
+	kvcpu_reset(k);
+	return k;
+}
+
+void kvcpu_put(struct kvcpu *k)
+{
+	for (unsigned i = 0; i < 32; i++)
+		if (i < FIRST_RESERVED_GDT_PAGE || i >= 16)
+			gate_area_set(k, i, 0);
+	kvcpu_reset(k);
+	k->next_free = machine.free_kvcpus;
+	machine.free_kvcpus = k;
+}
+
+void kvcpu_free_all(void)
+{
+	for (unsigned i = 0; i < machine.nr_kvcpus; i++) {
+		if (all[i]->run)
+			munmap(all[i]->run, (size_t)machine.run_size);
+		close(all[i]->fd);
+		g_free(all[i]);
+		all[i] = NULL;
+	}
+	machine.nr_kvcpus = 0;
+	machine.free_kvcpus = NULL;
+}
+
+int plat_vcpu_init(struct vcpu *v)
+{
+	g_autoptr(GError) error = NULL;
+
+	v->plat = kvcpu_get(&error);
+	if (!v->plat) {
+		g_printerr("xenopus: %s\n", error->message);
+		return -XEN_ENOMEM;
+	}
+	return 0;
+}
+
+void plat_vcpu_free(struct vcpu *v)
+{
+	if (v->plat)
+		kvcpu_put(v->plat);
+	v->plat = NULL;
+}
+
+void plat_cpu_switch(struct vcpu *from, struct vcpu *to)
+{
+	struct pcpu *p = this_pcpu();
+	struct kvcpu *k = to ? to->plat : NULL;
+
+	p->loaded = k;
+	if (k) {
+		/* Its tagged TLB entries may be older than flushes that spared it while it was off. */
+		k->flush_seen = atomic_load(&p->flush_gen) - 1;
+		k->pcpu = p;
+	}
+}
+
+void plat_debugreg_set(struct vcpu *v, unsigned n, uint64_t value)
+{
+	struct kvcpu *k = v->plat;
+
+	if (n < 4)
+		k->debug.db[n] = value;
+	else if (n == 6)
+		k->debug.dr6 = value;
+	else
+		k->debug.dr7 = value;
+	ioctl(k->fd, KVM_SET_DEBUGREGS, &k->debug);
+}
+
+uint64_t plat_debugreg_get(struct vcpu *v, unsigned n)
+{
+	struct kvcpu *k = v->plat;
+
+	ioctl(k->fd, KVM_GET_DEBUGREGS, &k->debug);
+	return n < 4 ? k->debug.db[n] : n == 6 ? k->debug.dr6 : k->debug.dr7;
+}
+
+void plat_xcr0_set(struct vcpu *v, uint64_t xcr0)
+{
+	struct kvcpu *k = v->plat;
+
+	k->xcr0 = xcr0;
+	set_xcr0(k, xcr0);
+}
+
+uint64_t plat_xcr0_get(struct vcpu *v)
+{
+	return ((struct kvcpu *)v->plat)->xcr0;
+}
+
+void plat_ts_set(struct vcpu *v, bool set)
+{
+	struct kvcpu *k = v->plat;
+
+	if (!machine.traits.raises_nm)
+		return;
+	k->sregs->cr0 = set ? k->sregs->cr0 | X86_CR0_TS : k->sregs->cr0 & ~(uint64_t)X86_CR0_TS;
+	k->dirty |= KVM_SYNC_X86_SREGS;
+}
+
+void plat_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+	__cpuid_count(leaf, subleaf, out[0], out[1], out[2], out[3]);
+}

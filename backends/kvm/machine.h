@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The hosted machine: one memfd mapped here and given to one KVM VM at address 0, so a machine frame number
+ * means the same to core, guest and (virtual) hardware. Private to backends/kvm.
+ */
+#ifndef XENOPUS_KVM_MACHINE_H
+#define XENOPUS_KVM_MACHINE_H
+
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+#include <glib.h>
+
+#include <xenopus/platform.h>
+#include <xenopus/domain.h>
+#include "../gate/gate_layout.h"
+
+#define MAX_PCPUS 64
+
+/** struct kvm_traits - what the start-up probe found out about this host's KVM (docs/hosted.md). */
+struct kvm_traits {
+	bool syscall_stays_in_ring3; /* LSTAR is entered with CPL 3 */
+	bool host_stores_unseen;     /* a replaced present entry must be stored again from inside the VM */
+	bool int_gates_work;         /* int $n reaches a DPL-3 gate */
+	bool slot256_visible;
+	bool raises_nm;
+};
+
+/** enum kvm_exit_kind - how a run ended, for --stats. */
+enum kvm_exit_kind {
+	EXIT_SYSCALL, EXIT_EXCEPTION, EXIT_SOFT_INT, EXIT_SIGNAL, EXIT_STORES, EXIT_RERUN, EXIT_OTHER,
+	EXIT_KINDS
+};
+
+struct pt_store {
+	uint64_t addr, value; /* direct-map address, entry */
+};
+
+/**
+ * struct kvcpu - a KVM vCPU with its gate area: what a virtual CPU of the core runs on (v->plat). It keeps
+ * everything that is not in v->gate.regs (FPU and AVX state, selectors, bases, debug registers) inside KVM, so
+ * switching virtual CPUs copies nothing. KVM vCPUs cannot be destroyed singly, hence they are pooled.
+ * @regs, @sregs: shared with KVM (KVM_CAP_SYNC_REGS); between runs they are the truth
+ * @dirty: KVM_SYNC_X86_* that must be taken over at the next run
+ * @flush: TLB flush owed before ring 3 goes on
+ * @user_cs, @user_ss: last pair loaded from guest descriptors, see segments.c
+ */
+struct kvcpu {
+	int fd;
+	int area;
+	struct kvm_run *run;
+	struct kvm_regs *regs;
+	struct kvm_sregs *sregs;
+	uint64_t dirty;
+	uint64_t flush_seen;
+	struct pcpu *pcpu; /* last run on */
+	uint8_t *stack_page;
+	uint64_t stack_top;
+	struct kvm_segment user_cs, user_ss;
+	uint64_t xcr0;
+	struct kvm_debugregs debug;
+	struct kvcpu *next_free;
+};
+
+/**
+ * struct pcpu - a physical CPU: a thread that runs virtual CPUs.
+ * @stores: page-table stores to be repeated from inside the VM before a guest goes on
+ * @flush_gen: counts TLB flushes asked for on this CPU
+ */
+struct pcpu {
+	unsigned id;
+	struct kvcpu *loaded;
+	struct pt_store *stores;
+	unsigned nr_stores, max_stores;
+	mfn_t *selfcopy;       /* frames whose shadow must be refreshed wholly */
+	unsigned nr_selfcopy, max_selfcopy;
+	_Atomic uint64_t flush_gen;
+	pthread_t thread;
+	pid_t tid;
+	timer_t timer;
+	bool timer_made;
+	uint64_t timer_tsc;    /* what the timer is set to, 0: off */
+	_Atomic bool kicked;
+	uint64_t exits[EXIT_KINDS];
+	uint64_t run_ns;       /* spent in KVM_RUN, when timed */
+};
+
+struct machine {
+	int kvm, vm, memfd;
+	uint8_t *mem;
+	uint64_t frames;       /* all, gate included */
+	uint64_t first_gate_frame;
+	uint64_t next_gate_frame;
+	uint8_t *frame_flags;  /* FRAME_WAS_PT, FRAME_DIRTY; one per frame */
+	struct plat_info info;
+	struct kvm_traits traits;
+	uint64_t gate_l3;      /* machine address */
+	struct kvcpu *free_kvcpus;
+	unsigned nr_kvcpus;
+	int run_size;
+	int64_t tsc_offset;    /* guest TSC - host TSC */
+	struct pcpu pcpu[MAX_PCPUS];
+	unsigned nr_pcpus;
+	bool timed;            /* measure time inside KVM_RUN (--stats) */
+};
+
+#define FRAME_WAS_PT 1
+#define FRAME_DIRTY  2
+
+extern struct machine machine;
+
+/** machine_init() - open /dev/kvm, make the VM with @mem_pages for guests, map the gate, probe. */
+bool machine_init(const char *kvm_path, uint64_t frames, GError **error);
+void machine_free(void);
+GQuark machine_error_quark(void);
+#define MACHINE_ERROR machine_error_quark()
+
+/** this_pcpu() - the physical CPU of the calling thread (before the threads start: 0). */
+struct pcpu *this_pcpu(void);
+void set_this_pcpu(struct pcpu *p);
+
+/* gate_map.c */
+bool gate_map_init(GError **error);
+uint64_t gate_frame_alloc(void); /* machine address of a zeroed frame; 0: none left */
+bool gate_map_kvcpu(struct kvcpu *k);
+void gate_area_set(const struct kvcpu *k, unsigned page, uint64_t pte);
+uint64_t gate_area_va(const struct kvcpu *k);
+uint64_t gate_reserved_gdt_pte(unsigned page); /* what pages 14 and 15 of every GDT map */
+
+/* probe.c */
+bool probe_traits(GError **error);
+void probe_print(void);
+
+/* kvcpu.c */
+struct kvcpu *kvcpu_get(GError **error);
+void kvcpu_put(struct kvcpu *k);
+void kvcpu_free_all(void);
+
+/* run.c */
+int kvcpu_run_raw(struct kvcpu *k); /* one KVM_RUN with dirty state applied; 0, or -errno */
+
+/* pagetable.c */
+void pt_drain(struct pcpu *p, struct kvcpu *k); /* run queued stores until at most GATE_STORES are left */
+
+/* segments.c */
+bool segment_load(struct vcpu *v, uint16_t selector, struct kvm_segment *out);
+bool return_segments(struct kvcpu *k, struct vcpu *v, unsigned *vector, uint32_t *error);
+
+/* clock.c */
+bool clock_init(GError **error);
+bool clock_init_thread(struct pcpu *p);
+uint64_t clock_ns(void);
+
+/* home.c */
+struct home_hooks {
+	void (*console)(struct domain *d, const char *buf, size_t len);
+	void (*shutdown)(struct domain *d, unsigned reason);
+};
+void home_set_hooks(const struct home_hooks *hooks);
+/** home_post() - run @fn(@data) in core context on physical CPU 0. Callable from any thread. */
+void home_post(void (*fn)(void *data), void *data);
+void home_restore_terminal_on_panic(void (*restore)(void));
+
+/* kvm_stats.c */
+void kvm_stats_print(void (*line)(void *opaque, const char *text), void *opaque);
+
+#endif

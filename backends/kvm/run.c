@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Running a virtual CPU in ring 3 until it traps.
+ *
+ *	v->gate.regs --load--> KVM_RUN --+-- ring 3 --SYSCALL--> door --OUT--+
+ *	     ^                           |           --trap-> IDT stub --OUT-+
+ *	     |                           +-- signal -------------------------+
+ *	     +----------------------------- save <---------------------------+
+ *
+ * The guest is entered straight in ring 3, by giving KVM its registers and segments; only when page-table
+ * stores or a TLB flush are owed does the way lead through a resume stub in ring 0 that ends in IRETQ.
+ * Exceptions push their frame on the gate stack, where we read it.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "machine.h"
+
+#define RFLAGS_GUEST (0xfd5u | 0x40000u | 0x200000u) /* arithmetic, TF, DF; AC, ID: what ring 3 may own */
+#define RFLAGS_ALWAYS 0x202u
+
+int kvcpu_run_raw(struct kvcpu *k)
+{
+	k->run->kvm_dirty_regs = k->dirty;
+	k->dirty = 0;
+	if (ioctl(k->fd, KVM_RUN, 0)) {
+		int e = errno;
+
+		return -(e == EAGAIN ? EINTR : e);
+	}
+	return 0;
+}
+
+static int timed_run(struct pcpu *p, struct kvcpu *k)
+{
+	if (!machine.timed)
+		return kvcpu_run_raw(k);
+	uint64_t t0 = clock_ns();
+	int rc = kvcpu_run_raw(k);
+
+	p->run_ns += clock_ns() - t0;
+	return rc;
+}
+
+static void load_gprs(struct kvm_regs *k, const struct cpu_user_regs *r)
+{
+	k->rax = r->rax;
+	k->rbx = r->rbx;
+	k->rcx = r->rcx;
+	k->rdx = r->rdx;
+	k->rsi = r->rsi;
+	k->rdi = r->rdi;
+	k->rbp = r->rbp;
+	k->r8 = r->r8;
+	k->r9 = r->r9;
+	k->r10 = r->r10;
+	k->r11 = r->r11;
+	k->r12 = r->r12;
+	k->r13 = r->r13;
+	k->r14 = r->r14;
+	k->r15 = r->r15;
+}
+
+static void save_gprs(struct cpu_user_regs *r, const struct kvm_regs *k)
+{
+	r->rax = k->rax;
+	r->rbx = k->rbx;
+	r->rcx = k->rcx;
+	r->rdx = k->rdx;
+	r->rsi = k->rsi;
+	r->rdi = k->rdi;
+	r->rbp = k->rbp;
+	r->r8 = k->r8;
+	r->r9 = k->r9;
+	r->r10 = k->r10;
+	r->r11 = k->r11;
+	r->r12 = k->r12;
+	r->r13 = k->r13;
+	r->r14 = k->r14;
+	r->r15 = k->r15;
+}
+
+/* The gate stack holds, from its top down: IRET frame, rdi, (rax when flushing), then the stores. */
+static void load_through_stub(struct pcpu *p, struct kvcpu *k, struct vcpu *v, bool flush)
+{
+	const struct cpu_user_regs *r = &v->gate.regs;
+	uint64_t *s = (uint64_t *)(void *)(k->stack_page + PAGE_SIZE);
+
+	*--s = r->ss;
+	*--s = r->rsp;
+	*--s = (r->rflags & RFLAGS_GUEST) | RFLAGS_ALWAYS;
+	*--s = r->cs;
+	*--s = r->rip;
+	*--s = r->rdi;
+	if (flush)
+		*--s = r->rax;
+	s -= 2 * p->nr_stores;
+	memcpy(s, p->stores, p->nr_stores * sizeof(*p->stores));
+	load_gprs(k->regs, r);
+	if (flush)
+		k->regs->rax = gate_cr3(&v->gate);
+	k->regs->rip = GATE_VIRT + GATE_STUB_OFF + (flush ? GATE_FLUSH_OFF : GATE_RESUME_OFF) +
+		       (GATE_STORES - p->nr_stores) * GATE_STORE_SIZE;
+	k->regs->rsp = k->stack_top - (uint64_t)(k->stack_page + PAGE_SIZE - (uint8_t *)s);
+	k->regs->rflags = 2;
+	k->sregs->cs = (struct kvm_segment){ .limit = ~0u, .selector = GATE_CS, .type = 11, .present = 1,
+					     .s = 1, .l = 1, .g = 1 };
+	k->sregs->ss = (struct kvm_segment){ .limit = ~0u, .selector = GATE_DS, .type = 3, .present = 1,
+					     .s = 1, .db = 1, .g = 1 };
+	p->nr_stores = 0;
+}
+
+static bool load_guest(struct pcpu *p, struct kvcpu *k, struct vcpu *v, struct trap *t)
+{
+	const struct cpu_user_regs *r = &v->gate.regs;
+	uint64_t flush_gen = atomic_load(&p->flush_gen);
+	bool flush = flush_gen != k->flush_seen && !machine.traits.host_stores_unseen;
+
+	if (p->nr_selfcopy || p->nr_stores > GATE_STORES)
+		pt_drain(p, k);
+	if (!return_segments(k, v, &t->vector, &t->error)) {
+		t->cause = TRAP_BAD_RETURN;
+		return false;
+	}
+	if (k->sregs->cr3 != gate_cr3(&v->gate))
+		k->sregs->cr3 = gate_cr3(&v->gate);
+	if (p->nr_stores || flush) {
+		load_through_stub(p, k, v, flush);
+		p->exits[EXIT_STORES]++;
+	} else {
+		load_gprs(k->regs, r);
+		k->regs->rip = r->rip;
+		k->regs->rsp = r->rsp;
+		k->regs->rflags = (r->rflags & RFLAGS_GUEST) | RFLAGS_ALWAYS;
+	}
+	k->flush_seen = flush_gen;
+	k->dirty |= KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+	return true;
+}
+
+static void save_direct(struct kvcpu *k, struct cpu_user_regs *r)
+{
+	save_gprs(r, k->regs);
+	r->rip = k->regs->rip;
+	r->rsp = k->regs->rsp;
+	r->rflags = k->regs->rflags;
+	r->cs = k->sregs->cs.selector;
+	r->ss = k->sregs->ss.selector;
+}
+
+static bool has_error_code(unsigned vector)
+{
+	return (1u << vector) & (1u << 8 | 1u << 10 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 17 |
+				 1u << 21 | 1u << 29 | 1u << 30);
+}
+
+/* A stub has written its vector to its port; the processor's frame lies on the gate stack. */
+static bool save_stub(struct pcpu *p, struct kvcpu *k, struct vcpu *v, unsigned port, struct trap *t)
+{
+	struct cpu_user_regs *r = &v->gate.regs;
+	uint64_t depth = k->stack_top - k->regs->rsp;
+	const uint64_t *f;
+
+	if (depth > PAGE_SIZE || depth < 5 * 8)
+		return false;
+	f = (const uint64_t *)(void *)(k->stack_page + PAGE_SIZE - depth);
+	t->vector = port;
+	t->error = 0;
+	t->cr2 = k->sregs->cr2;
+	if (port < 32 && has_error_code(port))
+		t->error = (uint32_t)*f++;
+	if ((f[1] & 3) != 3)
+		return false; /* a fault of the gate itself */
+	save_gprs(r, k->regs);
+	r->rip = f[0];
+	r->cs = (uint16_t)f[1];
+	r->rflags = f[2];
+	r->rsp = f[3];
+	r->ss = (uint16_t)f[4];
+	t->cause = port < 32 ? TRAP_EXCEPTION : TRAP_SOFT_INT;
+	p->exits[port < 32 ? EXIT_EXCEPTION : EXIT_SOFT_INT]++;
+	return true;
+}
+
+static void save_syscall(struct pcpu *p, struct kvcpu *k, struct vcpu *v, struct trap *t)
+{
+	struct cpu_user_regs *r = &v->gate.regs;
+
+	save_gprs(r, k->regs);
+	r->rip = r->rcx;
+	r->rflags = r->r11;
+	r->rsp = k->regs->rsp;
+	r->cs = FLAT_RING3_CS64;
+	r->ss = FLAT_RING3_SS64;
+	t->cause = TRAP_SYSCALL;
+	p->exits[EXIT_SYSCALL]++;
+}
+
+/* Ring 3 used the door's port itself (the I/O bitmap lets it): what it deserves is #GP, at the OUT. */
+static void refuse_port(struct kvcpu *k, struct vcpu *v, struct trap *t)
+{
+	save_direct(k, &v->gate.regs);
+	*t = (struct trap){ .cause = TRAP_EXCEPTION, .vector = X86_GP };
+	if (machine.traits.syscall_stays_in_ring3) {
+		uint8_t code[2];
+
+		v->gate.regs.rip -= 2;
+		if (guest_fetch(v, code, v->gate.regs.rip, 2, NULL, NULL) ||
+		    (code[0] != 0xe6 && code[0] != 0xe4) || code[1] != GATE_PORT_LSTAR)
+			v->gate.regs.rip += 1;
+	}
+}
+
+static bool at_door(const struct kvcpu *k, unsigned offset)
+{
+	uint64_t at = k->regs->rip - (GATE_VIRT + GATE_ENTRY_OFF + offset);
+
+	return at == 0 || at == 2;
+}
+
+/* True when the exit is the guest's business. */
+static bool handle_io(struct pcpu *p, struct kvcpu *k, struct vcpu *v, struct trap *t)
+{
+	unsigned port = k->run->io.port;
+	bool ring0 = (k->sregs->cs.selector & 3) == 0;
+
+	switch (port) {
+	case GATE_PORT_LSTAR:
+		if (at_door(k, GATE_LSTAR_OFF))
+			save_syscall(p, k, v, t);
+		else
+			refuse_port(k, v, t);
+		return true;
+	case GATE_PORT_CSTAR:
+		if (!at_door(k, GATE_CSTAR_OFF))
+			break;
+		save_syscall(p, k, v, t);
+		t->cause = TRAP_SYSCALL32;
+		return true;
+	case GATE_PORT_SYSENTER:
+		if (!at_door(k, GATE_SYSENTER_OFF))
+			break;
+		save_gprs(&v->gate.regs, k->regs);
+		v->gate.regs.rip = v->gate.regs.rsp = 0;
+		v->gate.regs.rflags = k->regs->rflags;
+		v->gate.regs.cs = FLAT_RING3_CS64;
+		v->gate.regs.ss = FLAT_RING3_SS64;
+		t->cause = TRAP_SYSENTER;
+		return true;
+	default:
+		if (ring0 && port < 256 && save_stub(p, k, v, port, t))
+			return true;
+		break;
+	}
+	return false;
+}
+
+/* KVM could not go on. Tell the core what real hardware would have done: a double fault. */
+static void report_dead(struct pcpu *p, struct kvcpu *k, struct vcpu *v, struct trap *t, int rc)
+{
+	save_direct(k, &v->gate.regs);
+	*t = (struct trap){ .cause = TRAP_EXCEPTION, .vector = X86_DF, .cr2 = k->sregs->cr2 };
+	p->exits[EXIT_OTHER]++;
+	xlog(LOG_ERROR,
+	     "KVM stopped vcpu %u: rc %d exit %u suberror %u port %#x cs %#x rip %#llx rsp %#llx cr2 %#llx",
+	     v->id, rc, k->run->exit_reason,
+	     k->run->exit_reason == KVM_EXIT_INTERNAL_ERROR ? k->run->internal.suberror : 0,
+	     k->run->exit_reason == KVM_EXIT_IO ? k->run->io.port : 0, k->sregs->cs.selector,
+	     k->regs->rip, k->regs->rsp, k->sregs->cr2);
+	if (k->run->exit_reason == KVM_EXIT_IO && k->regs->rsp <= k->stack_top &&
+	    k->stack_top - k->regs->rsp < PAGE_SIZE) {
+		const uint64_t *f = (const uint64_t *)(void *)(k->stack_page + PAGE_SIZE -
+							       (k->stack_top - k->regs->rsp));
+
+		for (unsigned i = 0; (const uint8_t *)(f + i) < k->stack_page + PAGE_SIZE && i < 8; i++)
+			xlog(LOG_ERROR, "  gate stack %u: %#lx", i, f[i]);
+	}
+}
+
+/* Is an exception on its way into the guest, or the gate in the middle of its work? Then go on. */
+static bool must_rerun(const struct kvcpu *k)
+{
+	const struct kvm_vcpu_events *e = &k->run->s.regs.events;
+
+	return e->exception.injected || e->exception.pending || (k->sregs->cs.selector & 3) == 0;
+}
+
+void plat_cpu_run(struct vcpu *v, struct trap *t)
+{
+	struct pcpu *p = this_pcpu();
+	struct kvcpu *k = v->plat;
+
+	if (!load_guest(p, k, v, t))
+		return;
+	for (;;) {
+		int rc = timed_run(p, k);
+
+		if (rc == -EINTR) {
+			if (must_rerun(k)) {
+				/* The kick stays noted in p->kicked; let the guest get out of the gate first. */
+				k->run->immediate_exit = 0;
+				p->exits[EXIT_RERUN]++;
+				continue;
+			}
+			k->run->immediate_exit = 0;
+			save_direct(k, &v->gate.regs);
+			t->cause = TRAP_KICK;
+			p->exits[EXIT_SIGNAL]++;
+			return;
+		}
+		if (rc == 0 && k->run->exit_reason == KVM_EXIT_IO && handle_io(p, k, v, t))
+			return;
+		report_dead(p, k, v, t, rc);
+		return;
+	}
+}

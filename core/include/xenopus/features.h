@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* XENFEAT_* this hypervisor offers every domain; for XENVER_get_features and for loaders to check kernels. */
+#ifndef XENOPUS_FEATURES_H
+#define XENOPUS_FEATURES_H
+
+#include <xen/features.h>
+
+#ifndef XENFEAT_not_direct_mapped
+#define XENFEAT_not_direct_mapped 16
+#endif
+
+#define FEATURE(name) (1u << XENFEAT_##name)
+
+#define CORE_FEATURES (FEATURE(mmu_pt_update_preserve_ad) | FEATURE(highmem_assist) | \
+		       FEATURE(gnttab_map_avail_bits) | FEATURE(not_direct_mapped))
+
+#endif
