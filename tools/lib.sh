@@ -18,10 +18,10 @@ program=${0##*/}
 packages_run=(
 	gcc libc6-dev meson ninja-build pkg-config python3 busybox-static ca-certificates
 	libglib2.0-dev libelf-dev zlib1g-dev libbz2-dev liblzma-dev libzstd-dev liblz4-dev liblzo2-dev
-	libxen-dev
+	libxen-dev libcmocka-dev
 )
 # What the tests need on top of it.
-packages_test=(libcmocka-dev qemu-system-x86 gdb binutils xz-utils kmod man-db)
+packages_test=(qemu-system-x86 gdb binutils xz-utils kmod man-db)
 
 say() {
 	printf '==> %s\n' "$*"
@@ -34,7 +34,7 @@ die() {
 
 # apt_get ARGUMENT... - apt-get without questions; root only where apt itself wants it
 apt_get() {
-	DEBIAN_FRONTEND=noninteractive apt-get -q -o APT::Sandbox::User=root "$@"
+	DEBIAN_FRONTEND=noninteractive apt-get -q -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 "$@"
 }
 
 # apt_update - fetch the package lists, once per run
@@ -62,7 +62,7 @@ ensure_packages() {
 		die "apt could not install what is missing: ${missing[*]}"
 }
 
-# ensure_build - the hypervisor and the guests' initramfs, in build/
+# ensure_build [TARGET...] - build these (nothing: all) in build/
 ensure_build() {
 	if [ ! -f "$build/build.ninja" ]; then
 		say "configuring $build"
@@ -73,7 +73,7 @@ ensure_build() {
 		rm -f "$tree/.meson-setup.log"
 	fi
 	say "building"
-	ninja -C "$build" || die "the build failed"
+	ninja -C "$build" "$@" || die "the build failed"
 	initramfs=$build/guests/linux/initramfs.cpio
 	xenopus=$build/xenopus
 }
