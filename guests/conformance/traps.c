@@ -27,7 +27,7 @@ static void test_faults(void)
 	check_trap("ud2 is #UD", 6, 0);
 	TRY("int3", : : : TRY_CLOBBERS);
 	check_after("int3 is #BP behind it", 3, 1);
-	TRY("int $3", : : : TRY_CLOBBERS);
+	TRY(".byte 0xcd, 3", : : : TRY_CLOBBERS);
 	check_after("int $3 is #BP behind it", 3, 2);
 	TRY("hlt", : : : TRY_CLOBBERS);
 	check_trap("hlt is #GP(0)", 13, 0);
@@ -194,13 +194,18 @@ static void test_iret(void)
 	    "push %%rcx\n\tiretq\n\tud2\n7:\tmov %%rsp, %[sp]", : [sp] "=m"(sp) : : TRY_CLOBBERS, "rcx", "rdx");
 	check(!trap.count && sp == trap_resume_sp, "iretq within the kernel needs no hypercall", "%u traps", trap.count);
 
-	/* iret hypercall with a code selector that does not exist: the failsafe callback. */
+	/*
+	 * iret hypercall with a code selector that does not exist. Xen 4.17 bounces the #GP of its own IRET with the
+	 * frame the guest wanted; older ones enter the failsafe callback with the same frame.
+	 */
 	TRY("mov %%rsp, %%rdx\n\tpush $0xe02b\n\tpush %%rdx\n\tpushfq\n\tpush $0x4000\n\tlea 9f(%%rip), %%rcx\n\t"
 	    "push %%rcx\n\tpush $0\n\tpush $0\n\tpush $0\n\tpush $0x77\n\tmov %[nr], %%eax\n\tsyscall\n\tud2",
 	    : : [nr] "i"(__HYPERVISOR_iret) : TRY_CLOBBERS, "rcx", "r11", "rdx");
-	check(trap.count == 1 && trap.frame.vector == VEC_FAILSAFE, "iret to a bad selector enters the failsafe callback",
-	      "%u traps, vector 0x%lx", trap.count, trap.frame.vector);
-	check(trap.count == 1 && (trap.frame.cs & 0xfffc) == 0x4000, "... its frame is the one that failed", "cs 0x%lx",
+	check(trap.count == 1 && (trap.frame.vector == VEC_FAILSAFE ||
+				  (trap.frame.vector == 13 && trap.frame.error == 0x4000)),
+	      "iret to a bad selector is #GP(selector) or the failsafe callback", "%u traps, vector 0x%lx error 0x%lx",
+	      trap.count, trap.frame.vector, trap.frame.error);
+	check(trap.count == 1 && (trap.frame.cs & 0xfffc) == 0x4000, "... with the frame that failed", "cs 0x%lx",
 	      trap.frame.cs);
 
 	/* With VGCF_in_syscall rcx and r11 may be lost; everything else is not. */
@@ -218,8 +223,6 @@ static void test_table(void)
 	check_eq("set_trap_table from nowhere", HC1(set_trap_table, va_reserve(1)), (uint64_t)-XEN_EFAULT);
 	TRY("ud2", : : : TRY_CLOBBERS);
 	check_trap("the old handler is still there", 6, 0);
-	check_eq("stack_switch refuses the null segment or takes it with RPL 3",
-		 HC2(stack_switch, FLAT_KERNEL_SS, trap_stack_end), 0);
 }
 
 void guest_main(void)

@@ -39,6 +39,7 @@
 #define PTE_A      UINT64_C(0x020)
 #define PTE_D      UINT64_C(0x040)
 #define PTE_PS     UINT64_C(0x080)
+#define PTE_G      UINT64_C(0x100)
 #define PTE_NX     (UINT64_C(1) << 63)
 #define PTE_ADDR   UINT64_C(0x000ffffffffff000)
 #define PTE_LEAF   (PTE_P | PTE_US | PTE_A | PTE_D)
