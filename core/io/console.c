@@ -161,6 +161,7 @@ void console_detach(struct domain *d)
 	drain(d, c);
 	d->console = NULL;
 	evtchn_unbind_core(d, c->port);
+	plat_frame_dirty(virt_to_mfn(c->ring));
 	mm_unmap_shared(c->ring);
 	heap_free(c);
 }

@@ -281,6 +281,7 @@ void store_detach(struct domain *d)
 	if (!c || !c->ring)
 		return;
 	evtchn_unbind_core(d, c->port);
+	plat_frame_dirty(virt_to_mfn(c->ring));
 	mm_unmap_shared(c->ring);
 	c->ring = NULL;
 	c->in_len = 0;

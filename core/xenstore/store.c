@@ -142,8 +142,10 @@ int store_init(void)
 	struct xs_node *root;
 	int rc;
 
-	if (core_connection)
-		return 0;
+	/* A machine starts: what an earlier one may have left went with its memory. */
+	core_connection = NULL;
+	list_init(&xs_connections);
+	xs_watch_init();
 	root = xs_tree_new();
 	if (!root)
 		return -XEN_ENOMEM;
@@ -242,9 +244,8 @@ int store_introduce(struct domain *d)
 
 	if (d->store)
 		return -XEN_EBUSY;
-	in.rc = store_init();
-	if (in.rc)
-		return in.rc;
+	if (!core_connection)
+		return -XEN_ENODEV;
 	d->store = xs_connection_new(d, d->id, false);
 	if (!d->store)
 		return -XEN_ENOMEM;

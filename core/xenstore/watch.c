@@ -17,6 +17,11 @@ struct watch {
 
 static struct list watches = { &watches, &watches };
 
+void xs_watch_init(void)
+{
+	list_init(&watches);
+}
+
 /* Is @path at or below @above? */
 static bool covers(const char *above, const char *path)
 {

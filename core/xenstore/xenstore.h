@@ -197,6 +197,7 @@ void xs_reply_text(struct xs_reply *rp, const char *text);
 
 /* ---- watch.c ---- */
 
+void xs_watch_init(void);
 void xs_watch_add(struct domain_store *c, const struct xs_request *rq, struct xs_reply *rp);
 void xs_watch_remove(struct domain_store *c, const struct xs_request *rq, struct xs_reply *rp);
 void xs_watch_reset(struct domain_store *c);
