@@ -47,10 +47,23 @@ enum frame_type {
 
 struct frame; /* layout: core/mm/frame.h, for core/mm only; one per machine frame */
 
-/** struct domain_mm - a domain's memory. Owned by core/mm. */
+#define INVALID_M2P_ENTRY (~UINT64_C(0))
+#define MM_DOWN_MAX 8
+
+/**
+ * struct domain_mm - a domain's memory. Owned by core/mm.
+ * @tot_pages, @max_pages: frames it has, and may have
+ * @first_frame: head of the list of its frames (linked in the frame table), 0: none
+ * @down, @nr_down: frames of page tables that are yet to be given up (a preempted operation left them)
+ * @dying: in domain_mm_destroy()
+ * @shared_info_mfn, @shared_info: made by domain_mm_init()
+ */
 struct domain_mm {
 	uint64_t tot_pages, max_pages;
-	struct list frames;        /* or what core/mm prefers */
+	uint32_t first_frame;
+	uint32_t down[MM_DOWN_MAX];
+	unsigned nr_down;
+	bool dying;
 	mfn_t shared_info_mfn;
 	struct shared_info *shared_info;
 	uint64_t vm_assist;        /* VMASST_TYPE_* bits */
@@ -96,7 +109,7 @@ uint64_t m2p_get(mfn_t mfn);
 
 /* ---- page tables ---- */
 
-/** mm_build_pin() - the domain builder's way to validate and pin its first L4. 0 or -errno. */
+/** mm_pin_table() - validate and pin, as MMUEXT_PIN_Ln_TABLE (the domain builder's first L4). 0 or -errno. */
 int mm_pin_table(struct domain *d, mfn_t mfn, unsigned level);
 int mm_unpin_table(struct domain *d, mfn_t mfn);
 /** mm_set_kernel_base() / mm_set_user_base() - NEW_BASEPTR / NEW_USER_BASEPTR (mfn 0: none). 0 or -errno. */
@@ -109,7 +122,8 @@ void mm_drop_bases(struct vcpu *v);
  *  table: perform it (decode, validate, store). True when handled (regs advanced). */
 bool mm_ptwr_emulate(struct vcpu *v, uint64_t va, uint32_t error);
 
-/** mm_walk() - the leaf entry that maps @va in v's current tables; 0 when not present. *@level_out is 1..3. */
+/** mm_walk() - the leaf entry that maps @va in v's current tables; 0 when not present. *@level_out (may be
+ *  NULL) is the level of the table where the walk ended. */
 uint64_t mm_walk(struct vcpu *v, uint64_t va, unsigned *level_out);
 
 /* ---- guest memory by virtual address, as the guest (ring 3) could reach it ---- */
@@ -134,7 +148,18 @@ unsigned mm_audit(void);
 /* ---- descriptors ---- */
 int mm_set_gdt(struct vcpu *v, const uint64_t *frames, unsigned entries);
 void mm_destroy_gdt(struct vcpu *v);
-/** mm_map_ldt_page() - the hardware touched LDT page @n of @v: validate the guest's page as FT_SEGDESC. */
+/**
+ * mm_map_ldt_page() - LDT page @n (0..15) of @v is needed: take the guest's page at ldt_base + @n * 4096 as
+ * FT_SEGDESC into v->arch.ldt_frames[@n]. MMUEXT_SET_LDT does this for every page it finds mapped; pages that
+ * were not mapped then, or whose mapping changed, are taken when the hardware misses them. False: refused.
+ */
+bool mm_map_ldt_page(struct vcpu *v, unsigned n);
+/** mm_destroy_ldt() - @v has no LDT any more. */
+void mm_destroy_ldt(struct vcpu *v);
+/**
+ * mm_check_descriptor() - may a guest have descriptor *@desc? Fixes up the privilege level of code and data
+ * segments to 3; gates and system segments are refused.
+ */
 bool mm_check_descriptor(uint64_t *desc);
 
 #endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The frame allocator: binary buddies over the frame table. Free blocks of 2^order frames, aligned to their
+ * size, hang on one list per order by their first frame. Promise: every free frame is zero, so what is handed out is
+ * too (frames are scrubbed when they come back; a fresh machine's memory is zero).
+ */
+#include "frame.h"
+
+static uint32_t head[BUDDY_MAX_ORDER + 1];
+static uint64_t free_count;
+
+static void push(uint64_t n, unsigned order)
+{
+	struct frame *f = frame_at(n);
+
+	f->order = (uint8_t)(order + 1);
+	f->prev = 0;
+	f->next = head[order];
+	if (f->next)
+		frame_at(f->next)->prev = (uint32_t)n;
+	head[order] = (uint32_t)n;
+}
+
+static void unlink(uint64_t n, unsigned order)
+{
+	struct frame *f = frame_at(n);
+
+	if (f->prev)
+		frame_at(f->prev)->next = f->next;
+	else
+		head[order] = f->next;
+	if (f->next)
+		frame_at(f->next)->prev = f->prev;
+	f->order = 0;
+	f->next = f->prev = 0;
+}
+
+void buddy_reset(void)
+{
+	memset(head, 0, sizeof(head));
+	free_count = 0;
+}
+
+uint64_t buddy_free_frames(void)
+{
+	return free_count;
+}
+
+void buddy_add(uint64_t first, uint64_t end)
+{
+	for (uint64_t n = first; n < end; n++)
+		frame_at(n)->kind = FK_FREE;
+	free_count += end - first;
+	while (first < end) {
+		unsigned order = first ? (unsigned)__builtin_ctzll(first) : BUDDY_MAX_ORDER;
+
+		if (order > BUDDY_MAX_ORDER)
+			order = BUDDY_MAX_ORDER;
+		while ((UINT64_C(1) << order) > end - first)
+			order--;
+		push(first, order);
+		first += UINT64_C(1) << order;
+	}
+}
+
+/* The first block of @order that lies below @limit; without a real limit that is the list's first. */
+static uint64_t find(unsigned order, uint64_t limit)
+{
+	uint64_t n = head[order];
+
+	while (n && n + (UINT64_C(1) << order) > limit)
+		n = frame_at(n)->next;
+	return n;
+}
+
+uint64_t buddy_alloc(unsigned order, uint64_t limit)
+{
+	unsigned o;
+	uint64_t n = 0;
+
+	for (o = order; o <= BUDDY_MAX_ORDER && !n; o++)
+		n = find(o, limit);
+	if (!n)
+		return 0;
+	unlink(n, --o);
+	while (o > order) {
+		o--;
+		push(n + (UINT64_C(1) << o), o);
+	}
+	free_count -= UINT64_C(1) << order;
+	for (uint64_t i = n; i < n + (UINT64_C(1) << order); i++) {
+		struct frame *f = frame_at(i);
+
+		flush_before_reuse(f);
+		f->kind = FK_HEAP;
+		f->type = FT_NONE;
+	}
+	return n;
+}
+
+void buddy_free(uint64_t n)
+{
+	unsigned order = 0;
+
+	frame_at(n)->kind = FK_FREE;
+	frame_at(n)->order = 0;
+	free_count++;
+	while (order < BUDDY_MAX_ORDER) {
+		uint64_t b = n ^ (UINT64_C(1) << order);
+		struct frame *f = b < nr_frames ? frame_at(b) : NULL;
+
+		if (!f || f->kind != FK_FREE || f->order != order + 1)
+			break;
+		unlink(b, order);
+		n &= ~(UINT64_C(1) << order);
+		order++;
+	}
+	push(n, order);
+}

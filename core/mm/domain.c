@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* A domain's memory from birth to death: the shared pages of the core, and giving everything up without leak. */
+#include "frame.h"
+
+void mm_share_xen_frame(struct domain *d, void *page, bool writable)
+{
+	struct frame *f = frame_of(virt_to_mfn(page));
+
+	ASSERT(f->kind == FK_HEAP && f->count == 1);
+	f->kind = FK_SHARED;
+	f->type = writable ? FT_WRITABLE : FT_SHARED_RO;
+	f->type_count = 1;
+	frame_link(d, f);
+}
+
+int domain_mm_init(struct domain *d, uint64_t max_pages)
+{
+	void *page = heap_alloc_pages(1);
+
+	memset(&d->mm, 0, sizeof(d->mm));
+	if (!page)
+		return -XEN_ENOMEM;
+	d->mm.max_pages = max_pages;
+	d->mm.shared_info = page;
+	d->mm.shared_info_mfn = virt_to_mfn(page);
+	mm_share_xen_frame(d, page, true);
+	return 0;
+}
+
+/* Give up what virtual CPUs hold; harmless when their owners did so already. */
+static void drop_vcpus(struct domain *d)
+{
+	for (unsigned i = 0; i < MAX_VCPUS; i++) {
+		struct vcpu *v = d->vcpu[i];
+
+		if (!v)
+			continue;
+		mm_drop_bases(v);
+		mm_destroy_gdt(v);
+		mm_destroy_ldt(v);
+	}
+}
+
+/* The owner is gone; what others still refer to lives on without one. */
+static void orphan(struct domain *d, struct frame *f)
+{
+	bool shared = f->kind == FK_SHARED;
+
+	frame_unlink(d, f);
+	if (shared) {
+		/* Still the core's: whoever shared it frees it. */
+		f->kind = FK_HEAP;
+		f->type_count--;
+		flush_note(f);
+		return;
+	}
+	if (f->flags & FF_ALLOC) {
+		f->flags &= (uint8_t)~FF_ALLOC;
+		f->count--;
+	}
+	f->kind = FK_ORPHAN;
+	if (f->count == 0)
+		frame_return(f);
+	else
+		dlog(d, LOG_INFO, "frame %#llx outlives the domain: %u references",
+		     (unsigned long long)frame_mfn(f).n, f->count);
+}
+
+void domain_mm_destroy(struct domain *d)
+{
+	struct shared_info *shared_info = d->mm.shared_info;
+	uint32_t n;
+
+	/* From now on frames stay in the list until the last walk, whatever is dropped. */
+	d->mm.dying = true;
+	drop_vcpus(d);
+	type_drain(d, false);
+	for (n = d->mm.first_frame; n; n = frame_at(n)->next) {
+		struct frame *f = frame_at(n);
+
+		if (f->flags & FF_PINNED) {
+			f->flags &= (uint8_t)~FF_PINNED;
+			ref_type_put(f, false);
+		}
+	}
+	for (n = d->mm.first_frame; n; n = frame_at(n)->next)
+		if (frame_at(n)->flags & FF_PARTIAL)
+			type_abandon(frame_at(n), false);
+	while (d->mm.first_frame)
+		orphan(d, frame_at(d->mm.first_frame));
+	d->mm.tot_pages = 0;
+	d->mm.shared_info = NULL;
+	heap_free_pages(shared_info, 1);
+}

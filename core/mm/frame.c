@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The frame table: set-up at start, lists of domains' frames, general references, and what other subsystems use of
+ * them. See frame.h for the picture and docs/memory.md for the invariants.
+ */
+#include "frame.h"
+
+struct frame *frame_table;
+uint64_t nr_frames;
+
+/* Where the run of usable frames from @n ends. */
+static uint64_t run_end(uint64_t n)
+{
+	while (n < nr_frames && plat_frame_usable(MFN(n)))
+		n++;
+	return n;
+}
+
+int mm_init(void)
+{
+	uint64_t table_frames, first, end = 1;
+
+	nr_frames = plat_info()->frames;
+	if (nr_frames > UINT32_MAX) {
+		xlog(LOG_WARN, "machine memory beyond 16 TiB is not used");
+		nr_frames = UINT32_MAX;
+	}
+	table_frames = (nr_frames * sizeof(struct frame) + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	buddy_reset();
+	flush_reset();
+	heap_reset();
+
+	for (first = 1; first < nr_frames; first = end + 1) {
+		end = run_end(first);
+		if (end - first >= table_frames)
+			break;
+	}
+	if (first >= nr_frames) {
+		xlog(LOG_ERROR, "no room for the frame table of %llu frames", (unsigned long long)nr_frames);
+		return -XEN_ENOMEM;
+	}
+	/* All zero is right: RESERVED, no references. The table's own frames stay so. */
+	frame_table = plat_frame_ptr(MFN(first));
+	ASSERT((char *)plat_frame_ptr(MFN(end - 1)) ==
+	       (char *)frame_table + ((end - 1 - first) << PAGE_SHIFT));
+	buddy_add(first + table_frames, end);
+	for (uint64_t n = 1; n < nr_frames; n = run_end(n) + 1) {
+		if (n == first)
+			continue;
+		end = run_end(n);
+		if (end > n)
+			buddy_add(n, end);
+	}
+	return m2p_init();
+}
+
+void frame_link(struct domain *d, struct frame *f)
+{
+	f->owner = d;
+	f->prev = 0;
+	f->next = d->mm.first_frame;
+	if (f->next)
+		frame_at(f->next)->prev = (uint32_t)frame_mfn(f).n;
+	d->mm.first_frame = (uint32_t)frame_mfn(f).n;
+}
+
+void frame_unlink(struct domain *d, struct frame *f)
+{
+	if (f->prev)
+		frame_at(f->prev)->next = f->next;
+	else
+		d->mm.first_frame = f->next;
+	if (f->next)
+		frame_at(f->next)->prev = f->prev;
+	f->next = f->prev = 0;
+	f->owner = NULL;
+}
+
+void frame_assign(struct domain *d, uint64_t n, unsigned order)
+{
+	for (uint64_t i = n; i < n + (UINT64_C(1) << order); i++) {
+		struct frame *f = frame_at(i);
+
+		ASSERT(f->count == 0 && f->kind == FK_HEAP);
+		f->kind = FK_DOMAIN;
+		f->flags = FF_ALLOC;
+		f->count = 1;
+		frame_link(d, f);
+	}
+	d->mm.tot_pages += UINT64_C(1) << order;
+}
+
+void frame_return(struct frame *f)
+{
+	mfn_t mfn = frame_mfn(f);
+
+	ASSERT(f->count == 0 && f->type_count == 0 && !(f->flags & (FF_PARTIAL | FF_PINNED)));
+	if (f->kind != FK_HEAP)
+		flush_note(f);
+	f->type = FT_NONE;
+	f->flags = 0;
+	f->owner = NULL;
+	f->held = f->held_type = 0;
+	memset(plat_frame_ptr(mfn), 0, PAGE_SIZE);
+	plat_frame_dirty(mfn);
+	m2p_set(mfn, INVALID_M2P_ENTRY);
+	buddy_free(mfn.n);
+}
+
+/* The last general reference is gone. */
+void frame_release(struct frame *f)
+{
+	struct domain *d = f->owner;
+
+	if (d) {
+		if (d->mm.dying)
+			return; /* domain_mm_destroy() is walking the list and frees it there */
+		frame_unlink(d, f);
+		d->mm.tot_pages--;
+	}
+	frame_return(f);
+}
+
+bool frame_surrender(struct frame *f)
+{
+	if (f->kind != FK_DOMAIN || !(f->flags & FF_ALLOC))
+		return false;
+	f->flags &= (uint8_t)~FF_ALLOC;
+	put_ref(f);
+	return true;
+}
+
+mfn_t mm_alloc_domain_frame(struct domain *d)
+{
+	uint64_t n;
+
+	if (d->mm.tot_pages >= d->mm.max_pages)
+		return INVALID_MFN;
+	n = buddy_alloc(0, ~UINT64_C(0));
+	if (!n)
+		return INVALID_MFN;
+	frame_assign(d, n, 0);
+	return MFN(n);
+}
+
+struct domain *mm_frame_owner(mfn_t mfn)
+{
+	struct frame *f = frame_of(mfn);
+
+	return f ? f->owner : NULL;
+}
+
+bool mm_get_frame(mfn_t mfn, struct domain *d)
+{
+	struct frame *f = frame_of(mfn);
+
+	if (!frame_mappable(f, d) || !get_ref(f))
+		return false;
+	f->held++;
+	return true;
+}
+
+void mm_put_frame(mfn_t mfn)
+{
+	struct frame *f = frame_of(mfn);
+
+	ASSERT(f && f->held > 0);
+	f->held--;
+	put_ref(f);
+}
+
+int mm_get_frame_type(mfn_t mfn, struct domain *d, enum frame_type type)
+{
+	int rc = ref_type_get(d, mfn, type, false);
+
+	if (!rc) {
+		frame_of(mfn)->held++;
+		frame_of(mfn)->held_type++;
+	}
+	return rc;
+}
+
+void mm_put_frame_type(mfn_t mfn)
+{
+	struct frame *f = frame_of(mfn);
+
+	ASSERT(f && f->held > 0 && f->held_type > 0);
+	f->held--;
+	f->held_type--;
+	ref_type_put(f, false);
+}
+
+void *mm_map_shared(struct domain *d, mfn_t mfn)
+{
+	return mm_get_frame_type(mfn, d, FT_WRITABLE) ? NULL : plat_frame_ptr(mfn);
+}
+
+void mm_unmap_shared(void *page)
+{
+	mfn_t mfn = virt_to_mfn(page);
+
+	plat_frame_dirty(mfn);
+	mm_put_frame_type(mfn);
+}

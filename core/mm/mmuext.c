@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/* The hypercall mmuext_op: pins, base pointers, TLB and cache flushes, the LDT, clearing and copying pages. */
+#include "xenopus/hypercall.h"
+#include "frame.h"
+
+/* Take the page for a store through the core's own view of it; NULL when it may not be written. */
+static struct frame *get_target(struct domain *d, uint64_t mfn, int *rc)
+{
+	*rc = ref_type_get(d, MFN(mfn), FT_WRITABLE, true);
+	if (*rc && *rc != -XEN_ERESTART)
+		*rc = -XEN_EINVAL;
+	return *rc ? NULL : frame_at(mfn);
+}
+
+static void put_target(struct frame *f)
+{
+	plat_frame_dirty(frame_mfn(f));
+	ref_type_put(f, false);
+}
+
+static int clear_page(struct domain *d, const struct mmuext_op *op)
+{
+	int rc;
+	struct frame *f = get_target(d, op->arg1.mfn, &rc);
+
+	if (f) {
+		memset(frame_ptr(f), 0, PAGE_SIZE);
+		put_target(f);
+	}
+	return rc;
+}
+
+static int copy_page(struct domain *d, const struct mmuext_op *op)
+{
+	struct frame *src = frame_of(MFN(op->arg2.src_mfn)), *dst;
+	int rc;
+
+	if (!frame_mappable(src, d) || !get_ref(src))
+		return -XEN_EINVAL;
+	dst = get_target(d, op->arg1.mfn, &rc);
+	if (dst) {
+		memmove(frame_ptr(dst), frame_ptr(src), PAGE_SIZE);
+		put_target(dst);
+	}
+	put_ref(src);
+	return rc;
+}
+
+static int flush_multi(struct vcpu *v, const struct mmuext_op *op)
+{
+	uint64_t pcpus;
+
+	if (mm_vcpu_mask(v, (uint64_t)(uintptr_t)op->arg2.vcpumask.p, &pcpus))
+		return -XEN_EINVAL;
+	if (op->cmd == MMUEXT_TLB_FLUSH_MULTI)
+		flush_tlb(pcpus);
+	else if (va_guest_ok(op->arg1.linear_addr))
+		plat_tlb_flush(pcpus, PLAT_FLUSH_VA, op->arg1.linear_addr);
+	return 0;
+}
+
+static int invlpg(uint64_t pcpus, uint64_t va)
+{
+	if (va_guest_ok(va))
+		plat_tlb_flush(pcpus, PLAT_FLUSH_VA, va);
+	return 0;
+}
+
+static int one_op(struct vcpu *v, const struct mmuext_op *op)
+{
+	struct domain *d = v->domain;
+	uint64_t here = UINT64_C(1) << plat_cpu_id();
+
+	switch (op->cmd) {
+	case MMUEXT_PIN_L1_TABLE:
+	case MMUEXT_PIN_L2_TABLE:
+	case MMUEXT_PIN_L3_TABLE:
+	case MMUEXT_PIN_L4_TABLE:
+		return base_pin(d, MFN(op->arg1.mfn), op->cmd - MMUEXT_PIN_L1_TABLE + 1, true);
+	case MMUEXT_UNPIN_TABLE:
+		return base_unpin(d, MFN(op->arg1.mfn), true);
+	case MMUEXT_NEW_BASEPTR:
+		return base_set_kernel(v, MFN(op->arg1.mfn), true);
+	case MMUEXT_NEW_USER_BASEPTR:
+		return base_set_user(v, MFN(op->arg1.mfn), true);
+	case MMUEXT_TLB_FLUSH_LOCAL:
+		flush_tlb(here);
+		return 0;
+	case MMUEXT_TLB_FLUSH_ALL:
+		flush_tlb(flush_domain_cpus(d));
+		return 0;
+	case MMUEXT_INVLPG_LOCAL:
+		return invlpg(here, op->arg1.linear_addr);
+	case MMUEXT_INVLPG_ALL:
+		return invlpg(flush_domain_cpus(d), op->arg1.linear_addr);
+	case MMUEXT_TLB_FLUSH_MULTI:
+	case MMUEXT_INVLPG_MULTI:
+		return flush_multi(v, op);
+	case MMUEXT_FLUSH_CACHE:
+	case MMUEXT_FLUSH_CACHE_GLOBAL:
+		plat_cache_flush();
+		return 0;
+	case MMUEXT_SET_LDT:
+		return segdesc_set_ldt(v, op->arg1.linear_addr, op->arg2.nr_ents);
+	case MMUEXT_CLEAR_PAGE:
+		return clear_page(d, op);
+	case MMUEXT_COPY_PAGE:
+		return copy_page(d, op);
+	case MMUEXT_MARK_SUPER:
+	case MMUEXT_UNMARK_SUPER:
+		return -XEN_EOPNOTSUPP;
+	default:
+		return -XEN_ENOSYS;
+	}
+}
+
+long do_mmuext_op(struct vcpu *v, struct hypercall_args *a)
+{
+	struct domain *d = v->domain;
+	uint64_t count = (uint32_t)a->arg[1], pdone = a->arg[2], i = 0;
+	uint32_t done = 0;
+	int rc = type_drain(d, true);
+
+	if (rc)
+		return rc;
+	if ((count & MMU_UPDATE_PREEMPTED) && pdone && guest_copy_from(v, &done, pdone, sizeof(done)))
+		done = 0;
+	count &= ~(uint64_t)MMU_UPDATE_PREEMPTED;
+	rc = mm_foreign_ok(d, (domid_t)a->arg[3]);
+	for (; i < count && !rc; i++) {
+		struct mmuext_op op;
+
+		if (d->mm.nr_down || (i && hypercall_preempt()))
+			rc = -XEN_ERESTART;
+		else if (guest_copy_from(v, &op, a->arg[0] + i * sizeof(op), sizeof(op)))
+			rc = -XEN_EFAULT;
+		else
+			rc = one_op(v, &op);
+		if (rc)
+			break;
+	}
+	if (rc == -XEN_ERESTART) {
+		a->arg[0] += i * sizeof(struct mmuext_op);
+		a->arg[1] = (count - i) | MMU_UPDATE_PREEMPTED;
+	}
+	done += (uint32_t)i;
+	if (pdone)
+		guest_copy_to(v, pdone, &done, sizeof(done));
+	return rc;
+}

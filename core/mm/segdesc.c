@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Descriptor tables. Pages the hardware reads descriptors from have the type FT_SEGDESC: the guest cannot write
+ * them, and each descriptor was checked. Guests get code and data segments of privilege 3 and nothing else; a gate or
+ * a task segment would be a way into ring 0.
+ */
+#include "xenopus/hypercall.h"
+#include "frame.h"
+
+#define DESC_P        (UINT64_C(1) << 47)
+#define DESC_DPL      (UINT64_C(3) << 45)
+#define DESC_S        (UINT64_C(1) << 44) /* code or data, not system */
+#define DESC_TYPE     (UINT64_C(15) << 40)
+#define DESCS_IN_PAGE 512u
+
+bool mm_check_descriptor(uint64_t *desc)
+{
+	if (!(*desc & DESC_P))
+		return true; /* any use faults */
+	if (*desc & DESC_S) {
+		*desc |= DESC_DPL;
+		return true;
+	}
+	/* System type 0 is reserved: any use faults; upper halves of 16-byte descriptors look like this. */
+	return !(*desc & DESC_TYPE);
+}
+
+bool segdesc_page_ok(struct frame *f)
+{
+	uint64_t *descs = frame_ptr(f);
+	bool changed = false;
+
+	for (unsigned i = 0; i < DESCS_IN_PAGE; i++) {
+		uint64_t desc = descs[i];
+
+		if (!mm_check_descriptor(&desc)) {
+			dlog(f->owner, LOG_DEBUG, "descriptor %u of frame %#llx is %#llx", i,
+			     (unsigned long long)frame_mfn(f).n, (unsigned long long)desc);
+			return false;
+		}
+		changed |= desc != descs[i];
+		descs[i] = desc;
+	}
+	if (changed)
+		plat_frame_dirty(frame_mfn(f));
+	return true;
+}
+
+/* ---- GDT ---- */
+
+static unsigned gdt_pages(unsigned entries)
+{
+	return (entries + DESCS_IN_PAGE - 1) / DESCS_IN_PAGE;
+}
+
+static void put_gdt(struct vcpu *v)
+{
+	for (unsigned i = 0; i < gdt_pages(v->arch.gdt_entries); i++) {
+		ref_type_put(frame_of(v->arch.gdt_frames[i]), false);
+		v->arch.gdt_frames[i] = MFN(0);
+	}
+	v->arch.gdt_entries = 0;
+}
+
+int mm_set_gdt(struct vcpu *v, const uint64_t *frames, unsigned entries)
+{
+	unsigned n = gdt_pages(entries);
+
+	if (entries > FIRST_RESERVED_GDT_ENTRY)
+		return -XEN_EINVAL;
+	for (unsigned i = 0; i < n; i++) {
+		if (ref_type_get(v->domain, MFN(frames[i]), FT_SEGDESC, false)) {
+			dlog(v->domain, LOG_DEBUG, "set_gdt: frame %#llx refused",
+			     (unsigned long long)frames[i]);
+			while (i--)
+				ref_type_put(frame_at(frames[i]), false);
+			return -XEN_EINVAL;
+		}
+	}
+	put_gdt(v);
+	for (unsigned i = 0; i < n; i++)
+		v->arch.gdt_frames[i] = MFN(frames[i]);
+	v->arch.gdt_entries = entries;
+	plat_descriptors_changed(v);
+	return 0;
+}
+
+void mm_destroy_gdt(struct vcpu *v)
+{
+	if (!v->arch.gdt_entries)
+		return;
+	put_gdt(v);
+	plat_descriptors_changed(v);
+}
+
+long do_set_gdt(struct vcpu *v, struct hypercall_args *a)
+{
+	uint64_t frames[FIRST_RESERVED_GDT_PAGE];
+	unsigned entries = (unsigned)a->arg[1];
+
+	if (entries > FIRST_RESERVED_GDT_ENTRY)
+		return -XEN_EINVAL;
+	if (guest_copy_from(v, frames, a->arg[0], gdt_pages(entries) * sizeof(frames[0])))
+		return -XEN_EFAULT;
+	return mm_set_gdt(v, frames, entries);
+}
+
+/* ---- LDT ---- */
+
+/* The frame that LDT page @n of @v lies in now, NULL when it is not mapped. */
+static struct frame *ldt_page(struct vcpu *v, unsigned n)
+{
+	unsigned index;
+	struct frame *l1 = walk_l1(v, v->arch.ldt_base + n * PAGE_SIZE, &index);
+	uint64_t e = l1 ? ((const uint64_t *)frame_ptr(l1))[index] : 0;
+
+	return e & PTE_P ? frame_of(pte_mfn(e)) : NULL;
+}
+
+static bool take_ldt_page(struct vcpu *v, unsigned n)
+{
+	struct frame *f = ldt_page(v, n);
+
+	if (!f || ref_type_get(v->domain, frame_mfn(f), FT_SEGDESC, false))
+		return false;
+	v->arch.ldt_frames[n] = frame_mfn(f);
+	return true;
+}
+
+static bool put_ldt_page(struct vcpu *v, unsigned n)
+{
+	mfn_t mfn = v->arch.ldt_frames[n];
+
+	if (!mfn.n)
+		return false;
+	v->arch.ldt_frames[n] = MFN(0);
+	ref_type_put(frame_of(mfn), false);
+	return true;
+}
+
+bool mm_map_ldt_page(struct vcpu *v, unsigned n)
+{
+	if (n >= gdt_pages(v->arch.ldt_entries))
+		return false;
+	if (v->arch.ldt_frames[n].n)
+		return true;
+	if (!take_ldt_page(v, n))
+		return false;
+	plat_descriptors_changed(v);
+	return true;
+}
+
+void segdesc_drop_ldt(struct vcpu *v)
+{
+	for (unsigned n = 0; n < ARRAY_SIZE(v->arch.ldt_frames); n++)
+		put_ldt_page(v, n);
+}
+
+void mm_destroy_ldt(struct vcpu *v)
+{
+	if (!v->arch.ldt_entries)
+		return;
+	segdesc_drop_ldt(v);
+	v->arch.ldt_entries = 0;
+	v->arch.ldt_base = 0;
+	plat_descriptors_changed(v);
+}
+
+int segdesc_set_ldt(struct vcpu *v, uint64_t base, unsigned entries)
+{
+	if (!entries) {
+		mm_destroy_ldt(v);
+		return 0;
+	}
+	if (entries > 8192 || (base & (PAGE_SIZE - 1)) || !va_guest_ok(base)) {
+		dlog(v->domain, LOG_DEBUG, "set_ldt: %#llx, %u entries", (unsigned long long)base, entries);
+		return -XEN_EINVAL;
+	}
+	if (v->arch.ldt_base == base && v->arch.ldt_entries == entries)
+		return 0;
+	segdesc_drop_ldt(v);
+	v->arch.ldt_base = base;
+	v->arch.ldt_entries = entries;
+	for (unsigned n = 0; n < gdt_pages(entries); n++)
+		take_ldt_page(v, n); /* those that cannot be taken now fault when used */
+	plat_descriptors_changed(v);
+	return 0;
+}
+
+void segdesc_new_tables(struct vcpu *v)
+{
+	bool changed = false;
+
+	for (unsigned n = 0; n < gdt_pages(v->arch.ldt_entries); n++) {
+		struct frame *f = ldt_page(v, n);
+
+		if (f && mfn_eq(frame_mfn(f), v->arch.ldt_frames[n]))
+			continue;
+		changed |= put_ldt_page(v, n);
+		changed |= take_ldt_page(v, n);
+	}
+	if (changed)
+		plat_descriptors_changed(v);
+}
+
+void segdesc_unmapped(struct domain *d, struct frame *f)
+{
+	for (unsigned i = 0; i < d->max_vcpus; i++) {
+		struct vcpu *v = d->vcpu[i];
+		bool changed = false;
+
+		for (unsigned n = 0; v && n < gdt_pages(v->arch.ldt_entries); n++)
+			if (mfn_eq(v->arch.ldt_frames[n], frame_mfn(f)))
+				changed |= put_ldt_page(v, n);
+		if (changed)
+			plat_descriptors_changed(v);
+	}
+}
+
+/* ---- update_descriptor ---- */
+
+static bool uses_page(const struct vcpu *v, mfn_t mfn)
+{
+	for (unsigned i = 0; i < gdt_pages(v->arch.gdt_entries); i++)
+		if (mfn_eq(v->arch.gdt_frames[i], mfn))
+			return true;
+	for (unsigned i = 0; i < gdt_pages(v->arch.ldt_entries); i++)
+		if (mfn_eq(v->arch.ldt_frames[i], mfn))
+			return true;
+	return false;
+}
+
+long do_update_descriptor(struct vcpu *v, struct hypercall_args *a)
+{
+	struct domain *d = v->domain;
+	uint64_t ma = a->arg[0], desc = a->arg[1], *slot;
+	struct frame *f = frame_of(MFN(ma >> PAGE_SHIFT));
+	enum frame_type type;
+	int rc;
+
+	if ((ma & 7) || !mm_check_descriptor(&desc) || !frame_mappable(f, d)) {
+		dlog(d, LOG_DEBUG, "update_descriptor: %#llx at %#llx", (unsigned long long)desc,
+		     (unsigned long long)ma);
+		return -XEN_EINVAL;
+	}
+	type = f->type == FT_SEGDESC && f->type_count ? FT_SEGDESC : FT_WRITABLE;
+	rc = ref_type_get(d, frame_mfn(f), type, false);
+	if (rc)
+		return -XEN_EINVAL;
+	slot = (uint64_t *)(void *)((char *)frame_ptr(f) + (ma & (PAGE_SIZE - 1)));
+	if (*slot != desc) {
+		WRITE_ONCE(*slot, desc);
+		plat_frame_dirty(frame_mfn(f));
+		for (unsigned i = 0; type == FT_SEGDESC && i < d->max_vcpus; i++)
+			if (d->vcpu[i] && uses_page(d->vcpu[i], frame_mfn(f)))
+				plat_descriptors_changed(d->vcpu[i]);
+	}
+	ref_type_put(f, false);
+	return 0;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Types of frames: taken, validated, given up (frame.h has the picture). A validation that fails leaves the
+ * frame as it found it, but for user bits added to entries it looked at.
+ *
+ * The recursion follows the table levels, so it is at most four deep. FF_BUSY marks the tables on this stack: a table
+ * that is met again below itself, which a guest can construct, is refused instead of torn down under our feet.
+ */
+#include "xenopus/hypercall.h"
+#include "frame.h"
+
+static void queue_remove(struct frame *f)
+{
+	struct domain_mm *mm = &f->owner->mm;
+
+	for (unsigned i = 0; i < mm->nr_down; i++) {
+		if (mm->down[i] == frame_mfn(f).n) {
+			mm->down[i] = mm->down[--mm->nr_down];
+			break;
+		}
+	}
+	f->flags &= (uint8_t)~FF_QUEUED;
+}
+
+/* The partial state ends; drop the reference it held. */
+static void partial_end(struct frame *f)
+{
+	if (f->flags & FF_QUEUED)
+		queue_remove(f);
+	f->flags &= (uint8_t)~FF_PARTIAL;
+	put_ref(f);
+}
+
+static void clear_reserved(struct frame *f)
+{
+	uint64_t *table = frame_ptr(f);
+
+	memset(&table[L4_FIRST_RESERVED], 0, (L4_LAST_RESERVED - L4_FIRST_RESERVED + 1) * sizeof(*table));
+	plat_frame_dirty(frame_mfn(f));
+}
+
+int type_abandon(struct frame *f, bool preemptible)
+{
+	const uint64_t *table = frame_ptr(f);
+	struct domain *d = f->owner;
+	unsigned level = f->type;
+
+	ASSERT((f->flags & FF_PARTIAL) && !(f->flags & FF_BUSY));
+	f->flags |= FF_BUSY;
+	while (f->nr_done) {
+		unsigned i = --f->nr_done;
+
+		if (slot_reserved(level, i) || !(table[i] & PTE_P))
+			continue;
+		entry_put(d, f, level, table[i], preemptible);
+		if (preemptible && level > 1 && f->nr_done && hypercall_preempt()) {
+			f->flags &= (uint8_t)~FF_BUSY;
+			return -XEN_ERESTART;
+		}
+	}
+	f->flags &= (uint8_t)~FF_BUSY;
+	partial_end(f);
+	return 0;
+}
+
+/* Give up a PARTIAL frame now, as far as preemption allows; the rest is queued. */
+static void abandon_or_queue(struct frame *f, bool preemptible)
+{
+	struct domain_mm *mm = &f->owner->mm;
+
+	if (type_abandon(f, preemptible && mm->nr_down < MM_DOWN_MAX) == 0 || (f->flags & FF_QUEUED))
+		return;
+	if (mm->nr_down == MM_DOWN_MAX) { /* tables below this one took the last places */
+		type_abandon(f, false);
+		return;
+	}
+	mm->down[mm->nr_down++] = (uint32_t)frame_mfn(f).n;
+	f->flags |= FF_QUEUED;
+}
+
+int type_drain(struct domain *d, bool preemptible)
+{
+	while (d->mm.nr_down) {
+		int rc = type_abandon(frame_at(d->mm.down[d->mm.nr_down - 1]), preemptible);
+
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static void fill_reserved(struct frame *f)
+{
+	uint64_t *table = frame_ptr(f);
+
+	for (unsigned i = L4_FIRST_RESERVED; i <= L4_LAST_RESERVED; i++)
+		table[i] = m2p_slot(i);
+	plat_frame_dirty(frame_mfn(f));
+}
+
+static void validation_done(struct frame *f)
+{
+	if (f->type == FT_L4)
+		fill_reserved(f);
+	f->flags |= FF_VALIDATED;
+	f->type_count = 1;
+	plat_pt_enter(frame_mfn(f), f->type);
+	partial_end(f);
+}
+
+/* Take the references of the entries from nr_done on. */
+static int validate_table(struct frame *f, bool preemptible)
+{
+	uint64_t *table = frame_ptr(f);
+	unsigned level = f->type;
+	bool changed = false;
+	int rc = 0;
+
+	f->flags |= FF_BUSY;
+	while (f->nr_done < 512 && !rc) {
+		unsigned i = f->nr_done;
+		uint64_t e = table[i];
+
+		if (slot_reserved(level, i) || !(e & PTE_P)) {
+			f->nr_done++;
+			continue;
+		}
+		rc = entry_get(f->owner, f, level, &e, preemptible);
+		if (rc)
+			break;
+		if (table[i] != e) {
+			table[i] = e;
+			changed = true;
+		}
+		f->nr_done++;
+		if (preemptible && level > 1 && f->nr_done < 512 && hypercall_preempt())
+			rc = -XEN_ERESTART;
+	}
+	f->flags &= (uint8_t)~FF_BUSY;
+	if (changed)
+		plat_frame_dirty(frame_mfn(f));
+	if (!rc)
+		validation_done(f);
+	else if (rc != -XEN_ERESTART)
+		abandon_or_queue(f, preemptible);
+	return rc;
+}
+
+static int get_first(struct frame *f, enum frame_type type, bool preemptible)
+{
+	if (f->type != type) {
+		flush_before_reuse(f);
+		f->type = (uint8_t)type;
+	}
+	if (type == FT_WRITABLE) {
+		f->type_count = 1;
+		return 0;
+	}
+	/* Pages the core itself writes to are never tables. */
+	if (f->kind != FK_DOMAIN)
+		return -XEN_EBUSY;
+	if (type == FT_SEGDESC) {
+		if (!segdesc_page_ok(f))
+			return -XEN_EINVAL;
+		f->type_count = 1;
+		f->flags |= FF_VALIDATED;
+		return 0;
+	}
+	if (!get_ref(f))
+		return -XEN_EBUSY;
+	f->flags |= FF_PARTIAL;
+	f->nr_done = 0;
+	return validate_table(f, preemptible);
+}
+
+int type_get(struct frame *f, enum frame_type type, bool preemptible)
+{
+	if (f->type_count) {
+		if (f->type != type || f->type_count >= REF_MAX) {
+			dlog(f->owner, LOG_DEBUG, "frame %#llx is of type %u, not %u",
+			     (unsigned long long)frame_mfn(f).n, f->type, type);
+			return -XEN_EBUSY;
+		}
+		f->type_count++;
+		return 0;
+	}
+	if (f->flags & FF_PARTIAL) {
+		int rc;
+
+		if (f->flags & FF_BUSY)
+			return -XEN_EBUSY;
+		if (f->type == type) {
+			if (f->flags & FF_QUEUED)
+				queue_remove(f);
+			return validate_table(f, preemptible);
+		}
+		rc = type_abandon(f, preemptible);
+		if (rc)
+			return rc;
+	}
+	return get_first(f, type, preemptible);
+}
+
+void type_put(struct frame *f, bool preemptible)
+{
+	ASSERT(f->type_count > 0);
+	if (--f->type_count)
+		return;
+	ASSERT(!(f->flags & FF_PINNED));
+	flush_note(f);
+	if (f->type == FT_WRITABLE)
+		return;
+	f->flags &= (uint8_t)~FF_VALIDATED;
+	if (f->type < FT_L1 || f->type > FT_L4)
+		return;
+	/* The caller still holds its general reference, so this one cannot fail for long: make room by force. */
+	f->count++;
+	plat_pt_leave(frame_mfn(f), f->type);
+	if (f->type == FT_L4)
+		clear_reserved(f);
+	f->flags |= FF_PARTIAL;
+	f->nr_done = 512;
+	abandon_or_queue(f, preemptible);
+}
+
+int ref_type_get(struct domain *d, mfn_t mfn, enum frame_type type, bool preemptible)
+{
+	struct frame *f = frame_of(mfn);
+	int rc;
+
+	if (!frame_mappable(f, d) || !get_ref(f))
+		return -XEN_EINVAL;
+	rc = type_get(f, type, preemptible);
+	if (rc)
+		put_ref(f);
+	return rc;
+}
