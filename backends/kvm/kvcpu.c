@@ -12,15 +12,15 @@
 
 #include "machine.h"
 
-#define X86_CR0  0x80050033 /* PG AM WP NE ET MP PE */
-#define X86_CR0_TS 0x8
-#define X86_CR4_PAE 0x20
-#define X86_CR4_DE  0x08
-#define X86_CR4_OSFXSR 0x200
-#define X86_CR4_OSXMMEXCPT 0x400
-#define X86_CR4_FSGSBASE 0x10000
-#define X86_CR4_OSXSAVE 0x40000
-#define X86_EFER 0xd01 /* NXE LMA LME SCE */
+#define CR0_GUEST  0x80050033 /* PG AM WP NE ET MP PE */
+#define CR0_TS 0x8
+#define CR4_PAE 0x20
+#define CR4_DE  0x08
+#define CR4_OSFXSR 0x200
+#define CR4_OSXMMEXCPT 0x400
+#define CR4_FSGSBASE 0x10000
+#define CR4_OSXSAVE 0x40000
+#define EFER_GUEST 0xd01 /* NXE LMA LME SCE */
 
 static struct kvcpu *all[4096 / 8];
 
@@ -69,7 +69,7 @@ static bool set_msrs(struct kvcpu *k, GError **error)
 		.head.nmsrs = 3,
 		.e = {
 			{ .index = 0xc0000081, /* STAR: SYSCALL enters the gate's CS */
-			  .data = UINT64_C(FLAT_RING3_CS32) << 48 | UINT64_C(GATE_CS) << 32 },
+			  .data = (uint64_t)FLAT_RING3_CS32 << 48 | (uint64_t)GATE_CS << 32 },
 			{ .index = 0xc0000082, .data = GATE_VIRT + GATE_ENTRY_OFF + GATE_LSTAR_OFF },
 			{ .index = 0xc0000084, .data = 0x47700 }, /* SFMASK: AC NT IOPL DF IF TF */
 			{ .index = 0xc0000083, .data = GATE_VIRT + GATE_ENTRY_OFF + GATE_CSTAR_OFF },
@@ -94,17 +94,17 @@ static bool set_msrs(struct kvcpu *k, GError **error)
 static bool set_control(struct kvcpu *k, GError **error)
 {
 	static const uint64_t cr4_choices[] = {
-		X86_CR4_PAE | X86_CR4_DE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_FSGSBASE |
-			X86_CR4_OSXSAVE,
-		X86_CR4_PAE | X86_CR4_DE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_FSGSBASE,
-		X86_CR4_PAE | X86_CR4_DE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_OSXSAVE,
-		X86_CR4_PAE | X86_CR4_DE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT,
+		CR4_PAE | CR4_DE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE |
+			CR4_OSXSAVE,
+		CR4_PAE | CR4_DE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE,
+		CR4_PAE | CR4_DE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE,
+		CR4_PAE | CR4_DE | CR4_OSFXSR | CR4_OSXMMEXCPT,
 	};
 	struct kvm_sregs s = *k->sregs;
 
-	s.cr0 = X86_CR0;
+	s.cr0 = CR0_GUEST;
 	s.cr3 = machine.gate_l3; /* replaced before the first entry */
-	s.efer = X86_EFER;
+	s.efer = EFER_GUEST;
 	s.cs = (struct kvm_segment){ .limit = ~0u, .selector = GATE_CS, .type = 11, .present = 1, .s = 1,
 				     .l = 1, .g = 1 };
 	s.ss = (struct kvm_segment){ .limit = ~0u, .selector = GATE_DS, .type = 3, .present = 1, .s = 1,
@@ -293,7 +293,7 @@ void plat_ts_set(struct vcpu *v, bool set)
 
 	if (!machine.traits.raises_nm)
 		return;
-	k->sregs->cr0 = set ? k->sregs->cr0 | X86_CR0_TS : k->sregs->cr0 & ~(uint64_t)X86_CR0_TS;
+	k->sregs->cr0 = set ? k->sregs->cr0 | CR0_TS : k->sregs->cr0 & ~(uint64_t)CR0_TS;
 	k->dirty |= KVM_SYNC_X86_SREGS;
 }
 

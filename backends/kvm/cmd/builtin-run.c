@@ -176,7 +176,7 @@ static int run(const char *kernel, const char *cmdline, uint64_t started_ns)
 	if (opt.initrd && !(initrd = open_initrd(&error)))
 		return cmd_error(STATUS_FAILED, "%s", error->message);
 	if (!loader_open(kernel, &lk, &error) ||
-	    !loader_check_features(&lk, CORE_FEATURES, &error))
+	    !loader_check_features(&lk, CORE_NOTE_FEATURES, &error))
 		return cmd_error(STATUS_FAILED, "%s", error->message);
 	if (opt.verbose)
 		loader_dump(&lk, stderr);

@@ -14,4 +14,10 @@
 #define CORE_FEATURES (FEATURE(mmu_pt_update_preserve_ad) | FEATURE(highmem_assist) | \
 		       FEATURE(gnttab_map_avail_bits) | FEATURE(not_direct_mapped))
 
+/*
+ * What a kernel's notes may require. Linux requires writable_page_tables, which no Xen tells a PV domain it has:
+ * it means direct stores into page tables, and those are emulated.
+ */
+#define CORE_NOTE_FEATURES (CORE_FEATURES | FEATURE(writable_page_tables) | FEATURE(pae_pgdir_above_4gb))
+
 #endif
