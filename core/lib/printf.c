@@ -118,12 +118,13 @@ static void put_number(struct sink *s, const struct spec *sp, uint64_t value, co
 
 static void put_signed(struct sink *s, const struct spec *sp, int64_t value)
 {
-	const char *sign = value < 0 ? "-" : sp->plus ? "+" : sp->space ? " " : "";
+	const char *sign;
 
 	if (sp->size == sizeof(char))
 		value = (signed char)value;
 	else if (sp->size == sizeof(short))
 		value = (short)value;
+	sign = value < 0 ? "-" : sp->plus ? "+" : sp->space ? " " : "";
 	/* Negate as unsigned: the most negative number has no positive twin. */
 	put_number(s, sp, value < 0 ? -(uint64_t)value : (uint64_t)value, sign, 10);
 }
