@@ -214,6 +214,7 @@ static int run(const char *kernel, const char *cmdline, uint64_t started_ns)
 
 	int status = verdict(&fg);
 
+	domain_pause(fg.domain);
 	domain_destroy(fg.domain);
 	machine_free();
 	return status;
