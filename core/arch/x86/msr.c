@@ -81,14 +81,17 @@ static const struct msr_policy policy[] = {
 	{ 0xc0011029, 0xc0011029, RD_CONST,	WR_DROP,      AMD,   2, "DE_CFG" }, /* LFENCE serialises */
 };
 
+static bool vendor_matches(uint8_t vendor)
+{
+	return vendor == ANY || vendor == (cpuid_is_intel() ? INTEL : AMD);
+}
+
 static const struct msr_policy *find(uint32_t msr)
 {
-	uint8_t vendor = cpuid_is_intel() ? INTEL : AMD;
 	unsigned i;
 
 	for (i = 0; i < ARRAY_SIZE(policy); i++)
-		if (msr >= policy[i].first && msr <= policy[i].last &&
-		    (policy[i].vendor == ANY || policy[i].vendor == vendor))
+		if (msr >= policy[i].first && msr <= policy[i].last && vendor_matches(policy[i].vendor))
 			return &policy[i];
 	return NULL;
 }
