@@ -27,7 +27,7 @@ int domain_mm_init(struct domain *d, uint64_t max_pages)
 	return 0;
 }
 
-/* Give up what virtual CPUs hold; harmless when their owners did so already. */
+/* Give up what virtual CPUs hold; harmless when their owners did so already. The home is past caring. */
 static void drop_vcpus(struct domain *d)
 {
 	for (unsigned i = 0; i < MAX_VCPUS; i++) {
@@ -36,8 +36,7 @@ static void drop_vcpus(struct domain *d)
 		if (!v)
 			continue;
 		mm_drop_bases(v);
-		mm_destroy_gdt(v);
-		mm_destroy_ldt(v);
+		segdesc_drop(v);
 	}
 }
 

@@ -223,8 +223,8 @@ int base_set_user(struct vcpu *v, mfn_t mfn, bool preemptible);
 /* ---- segdesc.c ---- */
 /** segdesc_page_ok() - check and fix up the 512 descriptors of a page. */
 bool segdesc_page_ok(struct frame *f);
-int segdesc_set_ldt(struct vcpu *v, uint64_t base, unsigned entries);
-void segdesc_drop_ldt(struct vcpu *v);
+/** segdesc_drop() - @v dies: give up its GDT and LDT without telling the home. */
+void segdesc_drop(struct vcpu *v);
 /** segdesc_new_tables() - @v runs on other page tables: its LDT may lie elsewhere. */
 void segdesc_new_tables(struct vcpu *v);
 /** segdesc_unmapped() - a mapping of descriptor page @f went away: LDTs that use it forget it. */

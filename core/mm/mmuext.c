@@ -101,7 +101,7 @@ static int one_op(struct vcpu *v, const struct mmuext_op *op)
 		plat_cache_flush();
 		return 0;
 	case MMUEXT_SET_LDT:
-		return segdesc_set_ldt(v, op->arg1.linear_addr, op->arg2.nr_ents);
+		return mm_set_ldt(v, op->arg1.linear_addr, op->arg2.nr_ents);
 	case MMUEXT_CLEAR_PAGE:
 		return clear_page(d, op);
 	case MMUEXT_COPY_PAGE:

@@ -150,23 +150,29 @@ bool mm_map_ldt_page(struct vcpu *v, unsigned n)
 	return true;
 }
 
-void segdesc_drop_ldt(struct vcpu *v)
+static void put_ldt(struct vcpu *v)
 {
 	for (unsigned n = 0; n < ARRAY_SIZE(v->arch.ldt_frames); n++)
 		put_ldt_page(v, n);
+	v->arch.ldt_entries = 0;
+	v->arch.ldt_base = 0;
+}
+
+void segdesc_drop(struct vcpu *v)
+{
+	put_gdt(v);
+	put_ldt(v);
 }
 
 void mm_destroy_ldt(struct vcpu *v)
 {
 	if (!v->arch.ldt_entries)
 		return;
-	segdesc_drop_ldt(v);
-	v->arch.ldt_entries = 0;
-	v->arch.ldt_base = 0;
+	put_ldt(v);
 	plat_descriptors_changed(v);
 }
 
-int segdesc_set_ldt(struct vcpu *v, uint64_t base, unsigned entries)
+int mm_set_ldt(struct vcpu *v, uint64_t base, unsigned entries)
 {
 	if (!entries) {
 		mm_destroy_ldt(v);
@@ -178,7 +184,7 @@ int segdesc_set_ldt(struct vcpu *v, uint64_t base, unsigned entries)
 	}
 	if (v->arch.ldt_base == base && v->arch.ldt_entries == entries)
 		return 0;
-	segdesc_drop_ldt(v);
+	put_ldt(v);
 	v->arch.ldt_base = base;
 	v->arch.ldt_entries = entries;
 	for (unsigned n = 0; n < gdt_pages(entries); n++)

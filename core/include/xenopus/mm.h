@@ -154,6 +154,8 @@ void mm_destroy_gdt(struct vcpu *v);
  * were not mapped then, or whose mapping changed, are taken when the hardware misses them. False: refused.
  */
 bool mm_map_ldt_page(struct vcpu *v, unsigned n);
+/** mm_set_ldt() - MMUEXT_SET_LDT: the LDT at guest virtual @base, on the kernel tables of now. 0 or -errno. */
+int mm_set_ldt(struct vcpu *v, uint64_t base, unsigned entries);
 /** mm_destroy_ldt() - @v has no LDT any more. */
 void mm_destroy_ldt(struct vcpu *v);
 /**
