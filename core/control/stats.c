@@ -99,6 +99,12 @@ void stats_print(const struct domain *d, void (*line)(void *opaque, const char *
 	for (unsigned i = 0; i < ARRAY_SIZE(st->emulated); i++)
 		emulated += st->emulated[i];
 	count_line(&o, "instructions emulated", emulated);
+	for (unsigned i = 0; arch_emul_name(i); i++) {
+		char name[32];
+
+		xsnprintf(name, sizeof(name), "  %s", arch_emul_name(i));
+		count_line(&o, name, st->emulated[i]);
+	}
 
 	say(&o, "%-30s %12s", "page tables", "count");
 	count_line(&o, "mmu_update entries", st->mmu_updates);
