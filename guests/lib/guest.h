@@ -63,7 +63,8 @@ extern struct shared_info shared_info_page;
 extern uint64_t boot_rsp, boot_rflags;
 extern char _text[], _end[], boot_stack_end[], trap_stack_end[];
 #define shared (&shared_info_page)
-#define vcpu_info(n) (&shared->vcpu_info[n])
+#define vcpu_info(n) (vcpu_info0 + (n))
+extern struct vcpu_info *vcpu_info0; /* virtual CPU 0's: in shared_info until it is moved */
 
 /* ---- console and verdicts ---- */
 void printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -41,12 +41,12 @@ static void unexpected(const struct frame *f)
 
 void trap_entry(struct frame *f)
 {
+	if (trap_hook && trap_hook(f))
+		return;
 	if (f->vector == VEC_EVENT && !user_resume_sp) {
 		event_entry();
 		return;
 	}
-	if (trap_hook && trap_hook(f))
-		return;
 	trap.frame = *f;
 	trap.cr2 = vcpu_info(0)->arch.cr2;
 	trap.mask_inside = vcpu_info(0)->evtchn_upcall_mask;
