@@ -23,11 +23,8 @@ static long call_page(unsigned nr, uint64_t a1, uint64_t a2)
 
 static void test_registers(void)
 {
-	uint16_t cs, ss, ds;
-
-	__asm__("mov %%cs, %0\n\tmov %%ss, %1\n\tmov %%ds, %2" : "=r"(cs), "=r"(ss), "=r"(ds));
-	check_eq("cs is the flat kernel segment", cs, FLAT_KERNEL_CS);
-	check_eq("ss is the flat kernel segment", ss, FLAT_KERNEL_SS);
+	check_eq("cs is the flat kernel segment", boot_selectors[0], FLAT_KERNEL_CS);
+	check_eq("ss is the flat kernel segment", boot_selectors[1], FLAT_KERNEL_SS);
 	check(boot_rsp == start_info->pt_base + (start_info->nr_pt_frames + 1) * PAGE_SIZE,
 	      "rsp is the end of the page behind the page tables", "rsp 0x%lx, tables 0x%lx + %lu pages", boot_rsp,
 	      start_info->pt_base, start_info->nr_pt_frames);

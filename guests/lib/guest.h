@@ -61,6 +61,7 @@ void guest_main(void);
 extern struct start_info *start_info;
 extern struct shared_info shared_info_page;
 extern uint64_t boot_rsp, boot_rflags;
+extern uint16_t boot_selectors[2]; /* cs, ss */
 extern char _text[], _end[], boot_stack_end[], trap_stack_end[];
 #define shared (&shared_info_page)
 #define vcpu_info(n) (vcpu_info0 + (n))

@@ -4,6 +4,7 @@
 
 struct start_info *start_info;
 uint64_t boot_rsp, boot_rflags;
+uint16_t boot_selectors[2];
 struct vcpu_info *vcpu_info0 = shared->vcpu_info;
 
 void guest_start(void);

@@ -45,6 +45,8 @@
 	.globl _start
 _start:
 	mov %rsp, boot_rsp(%rip)
+	mov %cs, boot_selectors(%rip)
+	mov %ss, boot_selectors+2(%rip)
 	pushfq
 	pop %rax
 	mov %rax, boot_rflags(%rip)
