@@ -102,8 +102,7 @@ static void take_system_state(struct vcpu *v, const struct vcpu_guest_context *c
 	arch->ts = ctx->ctrlreg[0] & X86_CR0_TS;
 	arch->cr4 = CR4_VISIBLE | (ctx->ctrlreg[4] & (X86_CR4_TSD | X86_CR4_DE | X86_CR4_FSGSBASE |
 						      X86_CR4_OSXSAVE));
-	arch->ldt_base = ctx->ldt_ents ? ctx->ldt_base : 0;
-	arch->ldt_entries = ctx->ldt_ents;
+	mm_set_ldt(v, ctx->ldt_base, ctx->ldt_ents); /* checked above; pages not mapped now fault when used */
 
 	/* Selectors first: loading one sets the base that the next lines set for good. */
 	plat_descriptors_changed(v);
