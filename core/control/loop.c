@@ -124,8 +124,12 @@ again:
 	list_for_each(pos, &domain_list) {
 		struct domain *d = list_entry(pos, struct domain, link);
 
-		if (d->state != DOM_SHUTDOWN || d->shutdown_reported || any_running(d))
+		if (d->state != DOM_SHUTDOWN || d->shutdown_reported)
 			continue;
+		if (any_running(d)) { /* on another CPU, which was kicked: come back */
+			sched_note_death();
+			continue;
+		}
 		if (c->loaded && c->loaded->domain == d)
 			unload(c);
 		d->shutdown_reported = true;

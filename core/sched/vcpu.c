@@ -91,7 +91,7 @@ void vcpu_sleep(struct vcpu *v, uint32_t flag)
 	uint32_t old = __atomic_fetch_or(&v->sched.pause_flags, flag, __ATOMIC_SEQ_CST);
 
 	if (flag & VPF_DEAD)
-		__atomic_store_n(&deaths, true, __ATOMIC_RELEASE);
+		sched_note_death();
 	if (!old)
 		policy_dequeue(v);
 	if (v->sched.running)
@@ -112,6 +112,11 @@ void vcpu_wake(struct vcpu *v, uint32_t flag)
 	}
 	if (!v->sched.running)
 		time_set_runstate(v, vcpu_idle_runstate(v));
+}
+
+void sched_note_death(void)
+{
+	__atomic_store_n(&deaths, true, __ATOMIC_RELEASE);
 }
 
 bool sched_take_deaths(void)

@@ -126,13 +126,13 @@ static void write_record(struct vcpu_time_info *dst)
 
 	time_record(&ti);
 	WRITE_ONCE(dst->version, version);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	store_fence();
 	dst->tsc_timestamp = ti.tsc_timestamp;
 	dst->system_time = ti.system_time;
 	dst->tsc_to_system_mul = ti.tsc_to_system_mul;
 	dst->tsc_shift = ti.tsc_shift;
 	dst->flags = ti.flags;
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	store_fence();
 	WRITE_ONCE(dst->version, version + 1);
 }
 
@@ -159,10 +159,10 @@ void time_update_wallclock(struct domain *d)
 		return;
 	version = (READ_ONCE(s->wc_version) + 1) | 1;
 	WRITE_ONCE(s->wc_version, version);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	store_fence();
 	s->wc_sec = (uint32_t)(base / NSEC_PER_SEC);
 	s->wc_sec_hi = (uint32_t)(base / NSEC_PER_SEC >> 32);
 	s->wc_nsec = (uint32_t)(base % NSEC_PER_SEC);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	store_fence();
 	WRITE_ONCE(s->wc_version, version + 1);
 }

@@ -5,6 +5,9 @@
 
 #include <xenopus/types.h>
 
+/* Stores before it are seen before stores after it: x86 keeps their order, the compiler is told to. */
+#define store_fence() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+
 void time_scale_from_khz(uint32_t khz, uint32_t *mul, int8_t *shift);
 uint64_t time_scale(uint64_t ticks, uint32_t mul, int8_t shift);
 uint64_t time_unscale(uint64_t ns, uint32_t mul, int8_t shift);

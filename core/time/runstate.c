@@ -49,11 +49,11 @@ static size_t write_runstate(struct vcpu *via, const struct vcpu *v)
 		left = guest_copy_to(via, entry_va, &info.state_entry_time, sizeof(info.state_entry_time));
 		if (left)
 			return left;
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		store_fence();
 	}
 	left = guest_copy_to(via, va, &info, sizeof(info));
 	if (flagged) {
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		store_fence();
 		info.state_entry_time &= ~XEN_RUNSTATE_UPDATE;
 		left |= guest_copy_to(via, entry_va, &info.state_entry_time,
 				      sizeof(info.state_entry_time));
@@ -76,9 +76,9 @@ static size_t write_time_area(struct vcpu *via, const struct vcpu *v)
 	left = guest_copy_to(via, va, &ti.version, sizeof(ti.version));
 	if (left)
 		return left;
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	store_fence();
 	left = guest_copy_to(via, va, &ti, sizeof(ti));
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	store_fence();
 	ti.version++;
 	return left | guest_copy_to(via, va, &ti.version, sizeof(ti.version));
 }

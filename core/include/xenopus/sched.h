@@ -69,7 +69,8 @@ void vcpu_attention(struct vcpu *v);
 /** vcpu_idle_runstate() - RUNSTATE_* of @v while no physical CPU works for it. */
 int vcpu_idle_runstate(const struct vcpu *v);
 
-/** sched_take_deaths() - was a virtual CPU marked VPF_DEAD since the last call? */
+/** sched_note_death() / sched_take_deaths() - a virtual CPU was marked VPF_DEAD / any since the last call? */
+void sched_note_death(void);
 bool sched_take_deaths(void);
 
 /** cpu_unload() - (core/control/loop.c) no physical CPU may hold state of @v any more: it goes away. */
