@@ -140,7 +140,7 @@ long hypercall_call(struct vcpu *v, unsigned nr, struct hypercall_args *a)
 	long ret;
 
 	if (nr >= ARRAY_SIZE(table) || !table[nr].name) {
-		dlog(v->domain, LOG_WARN, "vcpu %u: unknown hypercall %d", v->id, (int)nr);
+		dlog(v->domain, LOG_WARN, "vcpu %u: unknown hypercall %u", v->id, nr);
 		return -XEN_ENOSYS;
 	}
 
@@ -165,7 +165,7 @@ void hypercall_dispatch(struct vcpu *v)
 
 	*b = (struct budget){ .deadline = plat_tsc() + plat_info()->tsc_khz * 1000ULL / BUDGET_HZ,
 			      .vcpu = v };
-	ret = hypercall_call(v, nr < ARRAY_SIZE(table) ? (unsigned)nr : ~0u, &a);
+	ret = hypercall_call(v, (unsigned)min_t(uint64_t, nr, UINT32_MAX), &a);
 	*b = (struct budget){ 0 };
 
 	/* iret loaded every register, rax among them, from the guest's stack. */

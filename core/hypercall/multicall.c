@@ -28,7 +28,7 @@ static long call_entry(struct vcpu *v, struct multicall_entry *e)
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(e->args); i++)
 		a.arg[i] = e->args[i];
-	ret = hypercall_call(v, e->op < STATS_HYPERCALLS ? (unsigned)e->op : ~0u, &a);
+	ret = hypercall_call(v, (unsigned)min_t(uint64_t, e->op, UINT32_MAX), &a);
 	if (ret == -XEN_ERESTART)
 		for (unsigned i = 0; i < ARRAY_SIZE(e->args); i++)
 			e->args[i] = a.arg[i];
