@@ -269,6 +269,7 @@ void guest_main(void)
 	test_nx();
 	test_ad();
 	test_tables();
+	check_eq("vm_assist: writable page tables", HC2(vm_assist, VMASST_CMD_enable, VMASST_TYPE_writable_pagetables), 0);
 	test_direct();
 	test_direct_refused();
 	test_tlb_mode();
