@@ -221,7 +221,7 @@ long do_event_channel_op(struct vcpu *v, struct hypercall_args *a)
 	case EVTCHNOP_bind_ipi:
 		return op_bind_ipi(v, va);
 	case EVTCHNOP_bind_pirq:
-		return -XEN_EINVAL; /* no domain has physical interrupts: any number is out of range */
+		return -XEN_EPERM; /* no domain has been given physical interrupts */
 	case EVTCHNOP_close:
 		return op_on_port(v, va, evtchn_close);
 	case EVTCHNOP_send:

@@ -270,7 +270,7 @@ static void refusals(void **state)
 	struct evtchn_expand_array expand = { .array_gfn = sw_mfn(d, 0).n };
 
 	(void)state;
-	assert_int_equal(OP(v, bind_pirq, pirq), -XEN_EINVAL);
+	assert_int_equal(OP(v, bind_pirq, pirq), -XEN_EPERM);
 	assert_int_equal(OP(v, bind_vcpu, move), -XEN_EINVAL); /* an IPI stays */
 	move.vcpu = 9;
 	assert_int_equal(OP(v, bind_vcpu, move), -XEN_ENOENT);

@@ -422,6 +422,43 @@ static void up_and_down(void **state)
 	assert_int_equal(d->shutdown_reason, SHUTDOWN_poweroff);
 }
 
+/* What a kernel does to start another of its virtual CPUs. */
+static void started_by_another(void **state)
+{
+	struct vcpu_guest_context *ctx = sw_ptr(d, SW_VA);
+	static struct vcpu_guest_context c;
+	size_t first = PAGE_SIZE;
+
+	(void)state;
+	assert_true(sizeof(c) > PAGE_SIZE);
+	sw_run(v);
+	c.flags = VGCF_in_kernel;
+	c.user_regs.rip = SW_VA;
+	c.user_regs.rsp = c.kernel_sp = SW_VA + PAGE_SIZE;
+	c.user_regs.cs = FLAT_KERNEL_CS;
+	c.user_regs.ss = c.kernel_ss = FLAT_KERNEL_SS;
+	c.user_regs.rflags = 0x202;
+	c.ctrlreg[3] = v->gate.cr3_kernel + PAGE_SIZE * 4096; /* beyond the machine */
+	memcpy(ctx, &c, first);
+	memcpy(sw_ptr(d, SW_VA + first), (char *)&c + first, sizeof(c) - first);
+	assert_int_not_equal(sw_call(v, do_vcpu_op, VCPUOP_initialise, 1, SW_VA), 0);
+	assert_false(d->vcpu[1]->initialised);
+	assert_int_equal(sw_vcpu_op(v, VCPUOP_up, 1, NULL, 0), -XEN_EINVAL);
+
+	c.ctrlreg[3] = v->gate.cr3_kernel;
+	memcpy(ctx, &c, first);
+	memcpy(sw_ptr(d, SW_VA + first), (char *)&c + first, sizeof(c) - first);
+	mm_drop_bases(d->vcpu[1]); /* what smallworld gave it */
+	vcpu_wake(d->vcpu[1], VPF_PAUSED);
+	assert_int_equal(sw_call(v, do_vcpu_op, VCPUOP_initialise, 1, SW_VA), 0);
+	assert_int_equal(sw_vcpu_op(v, VCPUOP_is_up, 1, NULL, 0), 0);
+	assert_int_equal(d->vcpu[1]->gate.regs.rip, SW_VA);
+	assert_int_equal(sw_call(v, do_vcpu_op, VCPUOP_initialise, 1, SW_VA), -XEN_EEXIST);
+	assert_int_equal(sw_vcpu_op(v, VCPUOP_up, 1, NULL, 0), 0);
+	assert_int_equal(sched_op(v, SCHEDOP_block, &rounds, 0), 0);
+	assert_ptr_equal(sched_pick(), d->vcpu[1]);
+}
+
 static void odd_vcpu_ops(void **state)
 {
 	struct vcpu_get_physid id;
@@ -537,6 +574,7 @@ int main(void)
 		T(shutdown_codes),
 		T(watchdogs),
 		T(up_and_down),
+		T(started_by_another),
 		T(odd_vcpu_ops),
 		T(nmi_ends_a_block),
 		T(flags_and_queue_agree),
