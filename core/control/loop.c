@@ -4,12 +4,13 @@
  *
  *	home work -> timers -> pick -> switch -> deliver -> ring 3 -> handle the trap -> again
  *
- * It goes round once per exit of a guest, so what it does on the way must be little: the common round, in
- * which the same virtual CPU goes on, is a handful of compares around plat_poll() and plat_cpu_run().
+ * It goes round once per exit of a guest, so what it does on the way must be little: the common
+ * round, in which the same virtual CPU goes on, is a handful of compares around plat_poll() and
+ * plat_cpu_run().
  *
- * Two pointers per CPU, because they change at different times: @working is whom this CPU works for (NULL when
- * it idles); @loaded is whose FPU and segment state it still holds, which stays when that one only waits for
- * an event and will probably be next again.
+ * Two pointers per CPU, because they change at different times: @working is whom this CPU works for
+ * (NULL when it idles); @loaded is whose FPU and segment state it still holds, which stays when
+ * that one only waits for an event and will probably be next again.
  */
 #include <xenopus/core.h>
 #include <xenopus/domain.h>
@@ -113,8 +114,8 @@ static bool any_running(const struct domain *d)
 }
 
 /*
- * Tell the home about domains that have stopped. It may destroy them there and then, so this CPU must not
- * hold anything of theirs, and the walk starts over after each.
+ * Tell the home about domains that have stopped. It may destroy them there and then, so this CPU
+ * must not hold anything of theirs, and the walk starts over after each.
  */
 static void report_shutdowns(struct cpu *c)
 {

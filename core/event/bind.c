@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How channels come to be and cease: the EVTCHNOP_ binds, close and reset. Each function checks everything
- * first and then cannot fail. The two ends of an interdomain channel always name each other.
+ * How channels come to be and cease: the EVTCHNOP_ binds, close and reset. Each function checks
+ * everything first and then cannot fail. The two ends of an interdomain channel always name each
+ * other.
  */
 #include "evtchn.h"
 
 /* Per-vcpu interrupts; all others are global: bound on vcpu 0, but their events may go anywhere. */
 static bool virq_is_global(uint32_t virq)
 {
-	return virq != VIRQ_TIMER && virq != VIRQ_DEBUG && virq != VIRQ_XENOPROF && virq != VIRQ_XENPMU;
+	return virq != VIRQ_TIMER && virq != VIRQ_DEBUG && virq != VIRQ_XENOPROF &&
+	       virq != VIRQ_XENPMU;
 }
 
 int evtchn_alloc_unbound(struct domain *d, domid_t remote)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of a domain's event channels, and what happens to a channel whichever way it is bound: raise,
- * unmask, send. How a pending channel is shown to the guest is the business of twolevel.c or fifo.c.
+ * The table of a domain's event channels, and what happens to a channel whichever way it is bound:
+ * raise, unmask, send. How a pending channel is shown to the guest is the business of twolevel.c or
+ * fifo.c.
  */
 #include "evtchn.h"
 
@@ -68,8 +69,8 @@ void domain_event_destroy(struct domain *d)
 }
 
 /*
- * The lowest free port. A port whose event word is still linked into a FIFO queue of the guest is not reused:
- * its first event would come on the old queue's virtual CPU and priority.
+ * The lowest free port. A port whose event word is still linked into a FIFO queue of the guest is
+ * not reused: its first event would come on the old queue's virtual CPU and priority.
  */
 int evtchn_alloc(struct domain *d, struct evtchn **out)
 {
@@ -212,10 +213,14 @@ void evtchn_poll_begin(struct vcpu *v)
 
 void evtchn_poll_end(struct vcpu *v)
 {
-	__atomic_fetch_and(&v->domain->event.table->pollers, ~(UINT64_C(1) << v->id), __ATOMIC_SEQ_CST);
+	__atomic_fetch_and(&v->domain->event.table->pollers, ~(UINT64_C(1) << v->id),
+			   __ATOMIC_SEQ_CST);
 }
 
-/* @port became pending: wake whoever polls for it. Several ports are not remembered: wake those pollers too. */
+/*
+ * @port became pending: wake whoever polls for it. Several ports are not remembered: wake those
+ * pollers too.
+ */
 void evtchn_check_pollers(struct domain *d, uint32_t port)
 {
 	uint64_t left = __atomic_load_n(&d->event.table->pollers, __ATOMIC_SEQ_CST);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * HYPERVISOR_event_channel_op: copy the arguments in, check who may do what to whom, call bind.c or channel.c,
- * copy the result out. A result that cannot be copied out is undone, so a guest never owns a port it was not
- * told about.
+ * HYPERVISOR_event_channel_op: copy the arguments in, check who may do what to whom, call bind.c or
+ * channel.c, copy the result out. A result that cannot be copied out is undone, so a guest never
+ * owns a port it was not told about.
  */
 #include <xenopus/hypercall.h>
 #include "evtchn.h"
@@ -172,7 +172,9 @@ static long op_init_control(struct vcpu *v, uint64_t va)
 
 	if (guest_copy_from(v, &op, va, sizeof(op)))
 		return -XEN_EFAULT;
-	/* What we have to tell is known beforehand: tell it first, then there is nothing to undo. */
+	/*
+	 * What we have to tell is known beforehand: tell it first, then there is nothing to undo.
+	 */
 	op.link_bits = EVTCHN_FIFO_LINK_BITS;
 	if (guest_copy_to(v, va, &op, sizeof(op)))
 		return -XEN_EFAULT;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of core/event share: a channel, a domain's table of them, and the two ways ("ABIs") in which
- * a pending channel is shown to the guest.
+ * What the files of core/event share: a channel, a domain's table of them, and the two ways
+ * ("ABIs") in which a pending channel is shown to the guest.
  */
 #ifndef XENOPUS_EVTCHN_H
 #define XENOPUS_EVTCHN_H
@@ -9,7 +9,10 @@
 #include <xenopus/domain.h>
 #include <xen/event_channel.h>
 
-/* Ports per domain: what the two-level ABI can show, and a bound on a guest's use of the core's heap. */
+/*
+ * Ports per domain: what the two-level ABI can show, and a bound on a guest's use of the core's
+ * heap.
+ */
 #define EVTCHN_MAX_PORTS  4096u
 #define EVTCHN_PER_BUCKET 128u
 #define EVTCHN_BUCKETS    (EVTCHN_MAX_PORTS / EVTCHN_PER_BUCKET)
@@ -79,8 +82,8 @@ struct evtchn_table {
 
 /* channel.c */
 struct evtchn *evtchn_lookup(const struct domain *d, uint32_t port); /* NULL: no such port */
-struct vcpu *evtchn_vcpu(const struct domain *d, uint32_t id);       /* NULL: no such virtual CPU */
-int evtchn_alloc(struct domain *d, struct evtchn **out);              /* to be given a state at once */
+struct vcpu *evtchn_vcpu(const struct domain *d, uint32_t id); /* NULL: no such virtual CPU */
+int evtchn_alloc(struct domain *d, struct evtchn **out); /* to be given a state at once */
 void evtchn_free(struct domain *d, struct evtchn *c);
 void evtchn_set_pending(struct domain *d, struct evtchn *c);
 bool evtchn_is_pending(const struct domain *d, const struct evtchn *c);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The FIFO ABI's memory: control blocks (one per virtual CPU, in a page the guest names) and the event array
- * (one word per port, in pages the guest adds as it needs them). All of it is guest memory, mapped for as long
- * as the ABI is in use; the queues themselves are in fifo_queue.c.
+ * The FIFO ABI's memory: control blocks (one per virtual CPU, in a page the guest names) and the
+ * event array (one word per port, in pages the guest adds as it needs them). All of it is guest
+ * memory, mapped for as long as the ABI is in use; the queues themselves are in fifo_queue.c.
  *
  * The first EVTCHNOP_init_control switches the whole domain over from the two-level ABI.
  */

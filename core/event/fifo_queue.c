@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The FIFO ABI's queues: per virtual CPU and priority a singly linked list that runs through the event words
- * in guest memory. The core links at the tail, the guest unlinks at the head:
+ * The FIFO ABI's queues: per virtual CPU and priority a singly linked list that runs through the
+ * event words in guest memory. The core links at the tail, the guest unlinks at the head:
  *
  *	control block: ready bits, head[16]          event words: P M L B link
  *	head[p] -> word a  -link->  word b  -link->  word c (tail: link 0)
  *
- * The tail is known to the core alone, and of the guest's memory nothing is ever followed or indexed with:
- * the core only sets and tests bits of words it finds by port number. A guest that writes nonsense loses
- * events of its own, nothing else.
+ * The tail is known to the core alone, and of the guest's memory nothing is ever followed or
+ * indexed with: the core only sets and tests bits of words it finds by port number. A guest that
+ * writes nonsense loses events of its own, nothing else.
  *
- * A queue is empty exactly when its tail word is not linked any more (the guest clears L when it takes a word
- * out). So linking a new word means: try to hang it onto the tail word while that is still L, atomically; if
- * that is gone, the queue is empty and the word becomes the head.
+ * A queue is empty exactly when its tail word is not linked any more (the guest clears L when it
+ * takes a word out). So linking a new word means: try to hang it onto the tail word while that is
+ * still L, atomically; if that is gone, the queue is empty and the word becomes the head.
  */
 #include "evtchn.h"
 
@@ -23,14 +23,14 @@
 #define LINK_MASK   ((uint32_t)EVTCHN_FIFO_LINK_MASK)
 
 /*
- * While a word is L, a guest may at most: set M, clear M, clear P, clear L. With B set it may not clear M. So
- * an honest guest can spoil our compare-and-exchange four times.
+ * While a word is L, a guest may at most: set M, clear M, clear P, clear L. With B set it may not
+ * clear M. So an honest guest can spoil our compare-and-exchange four times.
  */
 #define LINK_TRIES 4
 
 struct fifo_vcpu {
-	struct evtchn_fifo_control_block *block;  /* guest memory, NULL: not given yet */
-	uint32_t tail[EVTCHN_FIFO_MAX_QUEUES];    /* 0: never used, or its word moved to another queue */
+	struct evtchn_fifo_control_block *block; /* guest memory, NULL: not given yet */
+	uint32_t tail[EVTCHN_FIFO_MAX_QUEUES];   /* 0: never used, or its word moved away */
 };
 
 struct fifo_vcpu *fifo_queues_alloc(void)
@@ -114,8 +114,8 @@ static bool append(struct domain *d, struct evtchn *c, struct vcpu *v)
 	bool linked = false;
 
 	/*
-	 * Was it the tail of its last queue? Then that queue is empty now (the word had been taken out), but the
-	 * word, having L set again, no longer says so.
+	 * Was it the tail of its last queue? Then that queue is empty now (the word had been taken
+	 * out), but the word, having L set again, no longer says so.
 	 */
 	if (old_f && old_f->tail[c->last_priority] == c->port)
 		old_f->tail[c->last_priority] = 0;
@@ -142,9 +142,9 @@ void fifo_set_pending(struct domain *d, struct evtchn *c)
 		return;
 	}
 	if (!f->block) {
-		/* The guest must not use a virtual CPU's events before it has given its control block. */
-		dlog(d, LOG_DEBUG, "vcpu %u has no FIFO control block: event of port %u dropped", v->id,
-		     c->port);
+		/* A guest gives a virtual CPU its control block before it lets events go there. */
+		dlog(d, LOG_DEBUG, "vcpu %u has no FIFO control block: event of port %u dropped",
+		     v->id, c->port);
 		return;
 	}
 	was_pending = word_set(word, BIT_PENDING) & BIT_PENDING;

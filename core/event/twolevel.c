@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The two-level ABI: a pending and a mask bit per port in shared_info; a selector bit per 64 ports in the
- * vcpu_info of the virtual CPU that is to look.
+ * The two-level ABI: a pending and a mask bit per port in shared_info; a selector bit per 64 ports
+ * in the vcpu_info of the virtual CPU that is to look.
  *
  *	pending bit 0 -> 1, unmasked  ->  selector bit 0 -> 1  ->  upcall pending, wake
  *
- * The order is the ABI's: a guest that clears selector, then pending bit, then handles, loses nothing.
+ * The order is the ABI's: a guest that clears selector, then pending bit, then handles, loses
+ * nothing.
  */
 #include "evtchn.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where a virtual CPU's vcpu_info is: the first 32 have one in shared_info; a guest may move each, once, to
- * memory of its own. A virtual CPU above 31 that was not given one yet has a private dummy, so that
- * v->gate.vcpu_info is never NULL.
+ * Where a virtual CPU's vcpu_info is: the first 32 have one in shared_info; a guest may move each,
+ * once, to memory of its own. A virtual CPU above 31 that was not given one yet has a private
+ * dummy, so that v->gate.vcpu_info is never NULL.
  */
 #include "evtchn.h"
 
@@ -67,7 +67,10 @@ int vcpu_info_register(struct vcpu *v, mfn_t mfn, unsigned offset)
 		info->evtchn_upcall_mask = 1;
 	v->event.info_page = page;
 	v->gate.vcpu_info = info;
-	/* Something may have become pending in the old place meanwhile: one spurious look at everything. */
+	/*
+	 * Something may have become pending in the old place meanwhile: one spurious look at
+	 * everything.
+	 */
 	info->evtchn_pending_sel = ~UINT64_C(0);
 	WRITE_ONCE(info->evtchn_upcall_pending, 0);
 	vcpu_mark_events_pending(v);
@@ -82,8 +85,8 @@ bool vcpu_upcall_pending(const struct vcpu *v)
 }
 
 /**
- * vcpu_mark_events_pending() - there is news in v's vcpu_info or FIFO control block. Only the first piece of
- * news since the guest last cleared the flag needs the virtual CPU's attention.
+ * vcpu_mark_events_pending() - there is news in v's vcpu_info or FIFO control block. Only the first
+ * piece of news since the guest last cleared the flag needs the virtual CPU's attention.
  */
 void vcpu_mark_events_pending(struct vcpu *v)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a scheduling policy is: one file that defines these functions. The flags that say whether a virtual CPU
- * may run at all, and all accounting, are not its business (vcpu.c).
+ * What a scheduling policy is: one file that defines these functions. The flags that say whether a
+ * virtual CPU may run at all, and all accounting, are not its business (vcpu.c).
  */
 #ifndef XENOPUS_POLICY_H
 #define XENOPUS_POLICY_H
@@ -17,7 +17,9 @@ void policy_dequeue(struct vcpu *v);
 /** policy_forget() - @v goes away; it is dequeued already. */
 void policy_forget(struct vcpu *v);
 void policy_yield(struct vcpu *v);
-/** policy_pick() - who runs now on this physical CPU; NULL: nobody. Cheap when nothing has changed. */
+/**
+ * policy_pick() - who runs now on this physical CPU; NULL: nobody. Cheap when nothing has changed.
+ */
 struct vcpu *policy_pick(void);
 
 #endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Round robin with a time slice: one queue per physical CPU that holds every runnable virtual CPU placed
- * there, the running one included. The slice timer runs only while there is somebody to switch to, so a
- * virtual CPU that is alone is never interrupted for nothing.
+ * Round robin with a time slice: one queue per physical CPU that holds every runnable virtual CPU
+ * placed there, the running one included. The slice timer runs only while there is somebody to
+ * switch to, so a virtual CPU that is alone is never interrupted for nothing.
  *
- * policy_pick() is called once per exit. Unless somebody slept, yielded or used up a slice it is two loads.
+ * policy_pick() is called once per exit. Unless somebody slept, yielded or used up a slice it is
+ * two loads.
  */
 #include <xenopus/platform.h>
 #include "policy.h"

@@ -34,8 +34,8 @@ static long set_shutdown_code(struct vcpu *v, uint32_t reason)
 }
 
 /*
- * Wait until one of some ports is pending, whether masked or not, or the time has come. Nothing is to be done
- * when something is pending already.
+ * Wait until one of some ports is pending, whether masked or not, or the time has come. Nothing is
+ * to be done when something is pending already.
  */
 static long poll(struct vcpu *v, const struct sched_poll *op)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sleeping and waking of virtual CPUs. One is runnable exactly when no VPF_ flag is set; it is on its run
- * queue exactly while it is runnable; and its runstate follows, except that only the CPU loop moves a virtual
- * CPU into and out of RUNSTATE_running.
+ * Sleeping and waking of virtual CPUs. One is runnable exactly when no VPF_ flag is set; it is on
+ * its run queue exactly while it is runnable; and its runstate follows, except that only the CPU
+ * loop moves a virtual CPU into and out of RUNSTATE_running.
  */
 #include <xenopus/platform.h>
 #include <xen/vcpu.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * HYPERVISOR_vcpu_op: a guest brings its virtual CPUs up and down, places their records and sets their timers.
+ * HYPERVISOR_vcpu_op: a guest brings its virtual CPUs up and down, places their records and sets
+ * their timers.
  */
 #include <xenopus/hypercall.h>
 #include <xenopus/layout.h>
@@ -12,7 +13,10 @@
 #define MIN_PERIOD_NS NSEC_PER_MSEC
 #define MAX_PERIOD_NS ((UINT64_C(1) << 63) - 1 - (UINT64_C(1) << 56))
 
-/* The context is larger than a stack should hold; the guest may have only one such call under way per CPU. */
+/*
+ * The context is larger than a stack should hold; the guest may have only one such call under way
+ * per CPU.
+ */
 static long initialise(struct vcpu *caller, struct vcpu *v, uint64_t va)
 {
 	struct vcpu_guest_context *ctx;
@@ -113,7 +117,9 @@ static long register_info(struct vcpu *caller, struct vcpu *v, uint64_t va)
 	return rc;
 }
 
-/* Both areas are registered by virtual address, with structures of one address; 0 gives an area up. */
+/*
+ * Both areas are registered by virtual address, with structures of one address; 0 gives an area up.
+ */
 static long register_area(struct vcpu *caller, struct vcpu *v, uint64_t va,
 			  int (*fn)(struct vcpu *caller, struct vcpu *v, uint64_t area))
 {

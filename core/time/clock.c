@@ -2,12 +2,12 @@
 /*
  * System time and the records guests compute it from.
  *
- *	system time = ((tsc - tsc_base) shifted by tsc_shift) * mul / 2^32      (xen/xen.h, vcpu_time_info)
+ *	system time = ((tsc - tsc_base) shifted by tsc_shift) * mul / 2^32    (xen/xen.h)
  *
- * The machine has one base and one scale from start to stop, so core and all virtual CPUs compute the very
- * same nanosecond from the same TSC value: nothing drifts apart, no record ever has to be refreshed because
- * time has passed, and XEN_PVCLOCK_TSC_STABLE_BIT is the plain truth. A record is written when a virtual
- * CPU's vcpu_info has moved to other memory, and only then.
+ * The machine has one base and one scale from start to stop, so core and all virtual CPUs compute
+ * the very same nanosecond from the same TSC value: nothing drifts apart, no record ever has to be
+ * refreshed because time has passed, and XEN_PVCLOCK_TSC_STABLE_BIT is the plain truth. A record is
+ * written when a virtual CPU's vcpu_info has moved to other memory, and only then.
  */
 #include <xenopus/domain.h>
 #include <xenopus/platform.h>
@@ -42,8 +42,8 @@ void time_scale_from_khz(uint32_t khz, uint32_t *mul, int8_t *shift)
 		s--;
 	}
 	/*
-	 * num < 2^43 and den < 2^43 here. The quotient's 32 fraction bits come in two halves, because 2^43 << 32
-	 * does not fit.
+	 * num < 2^43 and den < 2^43 here. The quotient's 32 fraction bits come in two halves,
+	 * because 2^43 << 32 does not fit.
 	 */
 	q = (num << 16) / den;
 	q = (q << 16) + ((((num << 16) % den) << 16) / den);

@@ -5,7 +5,9 @@
 
 #include <xenopus/types.h>
 
-/* Stores before it are seen before stores after it: x86 keeps their order, the compiler is told to. */
+/*
+ * Stores before it are seen before stores after it: x86 keeps their order, the compiler is told to.
+ */
 #define store_fence() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 
 void time_scale_from_khz(uint32_t khz, uint32_t *mul, int8_t *shift);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where a virtual CPU's time goes (running, runnable, blocked, offline): the guest's steal-time accounting.
- * And the two records a guest may ask to have kept at a virtual address of its own: the runstate, and a copy
- * of the time record for its user space.
+ * Where a virtual CPU's time goes (running, runnable, blocked, offline): the guest's steal-time
+ * accounting. And the two records a guest may ask to have kept at a virtual address of its own: the
+ * runstate, and a copy of the time record for its user space.
  *
- * Those addresses belong to the guest's kernel. They are written through the page tables the virtual CPU is
- * on, so a write that falls due while it is in user mode waits (vcpu_time.stale) until it is about to run in
- * kernel mode. What cannot be written then is dropped: the address was the guest's choice.
+ * Those addresses belong to the guest's kernel. They are written through the page tables the
+ * virtual CPU is on, so a write that falls due while it is in user mode waits (vcpu_time.stale)
+ * until it is about to run in kernel mode. What cannot be written then is dropped: the address was
+ * the guest's choice.
  */
 #include <xenopus/domain.h>
 #include <xen/vcpu.h>
@@ -25,7 +26,10 @@ void time_get_runstate(const struct vcpu *v, struct vcpu_runstate_info *info)
 		info->time[vt->runstate] += now - vt->runstate_entry;
 }
 
-/* The record as of the last change of state, which is what the area holds: its reader adds the rest. */
+/*
+ * The record as of the last change of state, which is what the area holds: its reader adds the
+ * rest.
+ */
 static void last_change(const struct vcpu *v, struct vcpu_runstate_info *info)
 {
 	memset(info, 0, sizeof(*info));
@@ -46,7 +50,8 @@ static size_t write_runstate(struct vcpu *via, const struct vcpu *v)
 	last_change(v, &info);
 	if (flagged) {
 		info.state_entry_time |= XEN_RUNSTATE_UPDATE;
-		left = guest_copy_to(via, entry_va, &info.state_entry_time, sizeof(info.state_entry_time));
+		left = guest_copy_to(via, entry_va, &info.state_entry_time,
+				     sizeof(info.state_entry_time));
 		if (left)
 			return left;
 		store_fence();
@@ -105,7 +110,9 @@ void time_set_runstate(struct vcpu *v, int state)
 		vt->runstate_ns[vt->runstate] += now - vt->runstate_entry;
 	vt->runstate = state;
 	vt->runstate_entry = now;
-	/* As it gets or loses a physical CPU; what it does off the CPU it learns when it is back. */
+	/*
+	 * As it gets or loses a physical CPU; what it does off the CPU it learns when it is back.
+	 */
 	if (visible && vt->runstate_guest_va) {
 		vt->stale |= TIME_STALE_RUNSTATE;
 		if (gate_kernel_mode(&v->gate))

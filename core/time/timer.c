@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Timers of the core: one list per physical CPU, sorted by expiry. There are a handful per virtual CPU and
- * nearly all are set for soon, so a list beats cleverer structures at the sizes a machine has.
+ * Timers of the core: one list per physical CPU, sorted by expiry. There are a handful per virtual
+ * CPU and nearly all are set for soon, so a list beats cleverer structures at the sizes a machine
+ * has.
  *
- * Two things keep the CPU loop cheap: whether something is due is decided by comparing TSC values (no
- * multiplication), and the platform is told only deadlines it does not know yet.
+ * Two things keep the CPU loop cheap: whether something is due is decided by comparing TSC values
+ * (no multiplication), and the platform is told only deadlines it does not know yet.
  *
  * A timer is set and fires on the CPU that set it last.
  */
@@ -90,8 +91,8 @@ void timer_set(struct timer *t, uint64_t expires_ns)
 }
 
 /*
- * Only what is due now fires: a function that sets its timer into the past again waits for the next round, so
- * one round always ends and the guest gets its turn.
+ * Only what is due now fires: a function that sets its timer into the past again waits for the next
+ * round, so one round always ends and the guest gets its turn.
  */
 static void fire_due(struct timer_queue *q)
 {

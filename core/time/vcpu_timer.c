@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The timers of a virtual CPU: a one-shot one, a periodic one that ticks while it runs (both raise VIRQ_TIMER),
- * and the time-out of SCHEDOP_poll.
+ * The timers of a virtual CPU: a one-shot one, a periodic one that ticks while it runs (both raise
+ * VIRQ_TIMER), and the time-out of SCHEDOP_poll.
  */
 #include <xenopus/domain.h>
 #include <xenopus/hypercall.h>
@@ -91,8 +91,8 @@ void time_sched_out(struct vcpu *v)
 }
 
 /*
- * Kernels whose jiffies wrap ask for time-outs that look negative or weeks away while they have work to do;
- * others ask for them when they have none. A tick in 100 ms serves both.
+ * Kernels whose jiffies wrap ask for time-outs that look negative or weeks away while they have
+ * work to do; others ask for them when they have none. A tick in 100 ms serves both.
  */
 #define FAR_FUTURE_NS  (UINT64_C(1) << 50)
 #define FAR_FUTURE_FIX (100 * NSEC_PER_MSEC)

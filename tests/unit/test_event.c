@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Event channels: every operation's results and refusals, the placing of vcpu_info, the switch to the FIFO ABI.
- * The random model tests are in test_event_model.c.
+ * Event channels: every operation's results and refusals, the placing of vcpu_info, the switch to
+ * the FIFO ABI. The random model tests are in test_event_model.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -240,7 +240,9 @@ static void ends_in_the_core(void **state)
 	assert_true(pending(d, (uint32_t)p));
 	assert_int_equal(d->vcpu[2]->gate.vcpu_info->evtchn_upcall_pending, 1);
 	quiet(2);
-	/* The guest closes it and reuses the number: the old back-end must not reach the new port. */
+	/*
+	 * The guest closes it and reuses the number: the old back-end must not reach the new port.
+	 */
 	assert_int_equal(closes((uint32_t)p), 0);
 	assert_int_equal(ipi(0), p);
 	evtchn_notify_guest(d, (uint32_t)p);
@@ -296,7 +298,8 @@ static void a_port_not_told_is_not_owned(void **state)
 	assert_int_equal(sw_call(v, do_event_channel_op, EVTCHNOP_bind_virq, edge, 0), 0);
 	assert_int_equal(closes(op->port), 0);
 	/* ... and here not. */
-	assert_int_equal(sw_call(v, do_event_channel_op, EVTCHNOP_bind_virq, edge + 4, 0), -XEN_EFAULT);
+	assert_int_equal(sw_call(v, do_event_channel_op, EVTCHNOP_bind_virq, edge + 4, 0),
+			 -XEN_EFAULT);
 	assert_int_equal(v->event.virq_port[VIRQ_DEBUG], 0);
 	assert_int_equal(ipi(0), before + 1);
 }
@@ -403,9 +406,11 @@ static void many_vcpus_need_a_place(void **state)
 	assert_true(vcpu_info_placed(big->vcpu[31]));
 	assert_false(vcpu_info_placed(last));
 	/* Without a place it cannot be initialised. */
-	assert_int_equal(sw_call(first, do_vcpu_op, VCPUOP_initialise, MAX_VCPUS - 1, SW_VA), -XEN_EINVAL);
+	assert_int_equal(sw_call(first, do_vcpu_op, VCPUOP_initialise, MAX_VCPUS - 1, SW_VA),
+			 -XEN_EINVAL);
 	memset(info, 0xaa, sizeof(*info));
-	assert_int_equal(sw_vcpu_op(first, VCPUOP_register_vcpu_info, MAX_VCPUS - 1, &op, sizeof(op)), 0);
+	assert_int_equal(
+		sw_vcpu_op(first, VCPUOP_register_vcpu_info, MAX_VCPUS - 1, &op, sizeof(op)), 0);
 	assert_true(vcpu_info_placed(last));
 	assert_int_equal(info->evtchn_upcall_mask, 1);
 	assert_int_equal(info->arch.cr2, 0);
@@ -415,7 +420,7 @@ static void many_vcpus_need_a_place(void **state)
 
 static void fifo_setup(void **state)
 {
-	struct evtchn_init_control init = { .control_gfn = sw_mfn(d, 10).n, .offset = 0, .vcpu = 0 };
+	struct evtchn_init_control init = {.control_gfn = sw_mfn(d, 10).n, .offset = 0, .vcpu = 0};
 	struct evtchn_expand_array expand = { .array_gfn = sw_mfn(d, 11).n };
 	struct evtchn_set_priority prio = { .priority = 2 };
 	struct evtchn_reset reset = { .dom = DOMID_SELF };
@@ -442,7 +447,8 @@ static void fifo_setup(void **state)
 	assert_int_equal(OP(v, init_control, init), -XEN_EINVAL); /* once */
 
 	/* No event word yet: kept, and raised when the page comes. */
-	assert_int_equal(send(q), 0); /* vcpu 1 has no control block: that one is lost by contract */
+	assert_int_equal(send(q),
+			 0); /* vcpu 1 has no control block: that one is lost by contract */
 	expand.array_gfn = sw_mfn(e, 1).n;
 	assert_int_equal(OP(v, expand_array, expand), -XEN_EINVAL);
 	expand.array_gfn = sw_mfn(d, 11).n;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Event channels under random operations, against a simple model. The test plays the guest kernel: it masks,
- * unmasks, takes upcalls and finds events the way the ABI prescribes. The model knows one thing per port: was
- * it raised since it was last seen?
+ * Event channels under random operations, against a simple model. The test plays the guest kernel:
+ * it masks, unmasks, takes upcalls and finds events the way the ABI prescribes. The model knows one
+ * thing per port: was it raised since it was last seen?
  *
  *	- what is seen was raised, and was not masked (each send is seen at most once);
- *	- after all virtual CPUs whose upcall is pending have looked, nothing raised and unmasked is left
- *	  (each send is seen, and its virtual CPU was told);
- *	- both hold for the two-level and for the FIFO ABI, across bind_vcpu, set_priority and close.
+ *	- after all virtual CPUs whose upcall is pending have looked, nothing raised and unmasked
+ *	  is left (each send is seen, and its virtual CPU was told);
+ *	- both hold for the two-level and for the FIFO ABI, across bind_vcpu, set_priority, close.
  *
  * The last test runs guest and core at the same time on the same FIFO queue.
  */
@@ -112,7 +112,8 @@ static void guest_sees(uint32_t p)
 static void look_two_level(struct vcpu *v)
 {
 	struct shared_info *s = d->mm.shared_info;
-	uint64_t sel = __atomic_exchange_n(&v->gate.vcpu_info->evtchn_pending_sel, 0, __ATOMIC_SEQ_CST);
+	uint64_t sel =
+		__atomic_exchange_n(&v->gate.vcpu_info->evtchn_pending_sel, 0, __ATOMIC_SEQ_CST);
 
 	for (unsigned w = 0; w < 64; w++) {
 		if (!(sel >> w & 1))
@@ -229,7 +230,8 @@ static void random_operations(void **state)
 			guest_looks((unsigned)rand() % VCPUS);
 		} else if (what < 93) {
 			if (heard[i] != port[i])
-				assert_int_equal(evtchn_bind_vcpu(d, heard[i], (unsigned)rand() % VCPUS), 0);
+				assert_int_equal(
+					evtchn_bind_vcpu(d, heard[i], (unsigned)rand() % VCPUS), 0);
 		} else if (what < 95) {
 			if (fifo)
 				evtchn_lookup(d, heard[i])->priority = (uint8_t)(rand() % 16);
@@ -317,7 +319,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_prestate_setup_teardown(random_operations, setup, teardown, NULL),
 		cmocka_unit_test_prestate_setup_teardown(random_operations, setup, teardown, &yes),
-		cmocka_unit_test_prestate_setup_teardown(guest_and_core_at_once, setup, teardown, &yes),
+		cmocka_unit_test_prestate_setup_teardown(guest_and_core_at_once, setup, teardown,
+							 &yes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

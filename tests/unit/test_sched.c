@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The CPU loop and the scheduler: who runs and for how long, blocking, polling, watchdogs, bringing virtual CPUs up and
- * down, the end of domains, and that the common round of the loop does nothing needless.
+ * The CPU loop and the scheduler: who runs and for how long, blocking, polling, watchdogs, bringing
+ * virtual CPUs up and down, the end of domains, and that the common round of the loop does nothing
+ * needless.
  *
- * The guest is tp.run: called where a virtual CPU would run, it makes hypercalls and moves the clock.
+ * The guest is tp.run: called where a virtual CPU would run, it makes hypercalls and moves the
+ * clock.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -225,7 +227,8 @@ static void polls(void **state)
 	sw_run(v);
 	v->gate.vcpu_info->evtchn_upcall_mask = 1;
 	for (unsigned i = 0; i < 3; i++) {
-		assert_int_equal(sw_op(v, do_event_channel_op, EVTCHNOP_bind_ipi, &ipi, sizeof(ipi)), 0);
+		assert_int_equal(
+			sw_op(v, do_event_channel_op, EVTCHNOP_bind_ipi, &ipi, sizeof(ipi)), 0);
 		p[i] = ipi.port;
 		bit_test_and_set(d->mm.shared_info->evtchn_mask, p[i]);
 	}
@@ -334,7 +337,8 @@ static void last_shutdown_leaves_the_loop_idle(void **state)
 	loop(power_off, stop);
 	assert_int_equal(rounds, 1);
 	assert_int_equal(tp.calls[TP_SHUTDOWN], 1);
-	assert_ptr_equal((void *)(uintptr_t)testplat_last(TP_SWITCH)->arg[1], NULL); /* nothing of it is held */
+	assert_ptr_equal((void *)(uintptr_t)testplat_last(TP_SWITCH)->arg[1],
+			 NULL); /* nothing of it is held */
 }
 
 static void shutdown_codes(void **state)
@@ -350,7 +354,8 @@ static void shutdown_codes(void **state)
 	op.reason = SHUTDOWN_suspend;
 	assert_int_equal(sched_op(v, SCHEDOP_shutdown_code, &op, sizeof(op)), 0);
 	op.reason = SHUTDOWN_crash;
-	assert_int_equal(sched_op(v, SCHEDOP_shutdown_code, &op, sizeof(op)), 0); /* the first counts */
+	assert_int_equal(sched_op(v, SCHEDOP_shutdown_code, &op, sizeof(op)),
+			 0); /* the first counts */
 	assert_int_equal(sched_op(v, SCHEDOP_remote_shutdown, &remote, sizeof(remote)), -XEN_ESRCH);
 	remote.domain_id = d->id;
 	assert_int_equal(sched_op(v, SCHEDOP_remote_shutdown, &remote, sizeof(remote)), -XEN_EPERM);
@@ -399,7 +404,8 @@ static void up_and_down(void **state)
 	sw_run(v);
 	for (unsigned i = 1; i < 3; i++) {
 		assert_int_equal(sw_vcpu_op(v, VCPUOP_is_up, i, NULL, 0), 0);
-		assert_int_equal(sw_vcpu_op(v, VCPUOP_up, i, NULL, 0), -XEN_EINVAL); /* has no context */
+		assert_int_equal(sw_vcpu_op(v, VCPUOP_up, i, NULL, 0),
+				 -XEN_EINVAL); /* has no context */
 	}
 	assert_int_equal(sw_vcpu_op(v, VCPUOP_is_up, 0, NULL, 0), 1);
 	for (unsigned i = 3; i < 8192; i++)
@@ -485,7 +491,9 @@ static void nmi_ends_a_block(void **state)
 	assert_int_equal(v->sched.pause_flags, 0);
 }
 
-/* Random sleeps and wakes: on the queue exactly while runnable, and time accounts for everything. */
+/*
+ * Random sleeps and wakes: on the queue exactly while runnable, and time accounts for everything.
+ */
 static void flags_and_queue_agree(void **state)
 {
 	static const uint32_t flags[] = { VPF_DOWN, VPF_BLOCKED, VPF_PAUSED };
@@ -521,7 +529,8 @@ static void flags_and_queue_agree(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		struct vcpu_time *t = &d->vcpu[i]->time;
 
-		assert_true(t->runstate_ns[0] + t->runstate_ns[1] + t->runstate_ns[2] + t->runstate_ns[3] ==
+		assert_true(t->runstate_ns[0] + t->runstate_ns[1] + t->runstate_ns[2] +
+				    t->runstate_ns[3] ==
 			    t->runstate_entry - begin[i]);
 	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Time: the scale against exact arithmetic, the guest's formula against the core's clock, timers, the virtual CPU's
- * timers and their odd cases, runstates and the areas in guest memory.
+ * Time: the scale against exact arithmetic, the guest's formula against the core's clock, timers,
+ * the virtual CPU's timers and their odd cases, runstates and the areas in guest memory.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,11 +39,13 @@ static int teardown(void **state)
 
 static void scale_is_exact(void **state)
 {
-	static const uint32_t khz[] = { 1, 999, 32768, 500000, 999999, 1000000, 1000001, 1999999, 2000000,
-					2400000, 2893437, 3999999, 5000000, 12000000, UINT32_MAX };
+	static const uint32_t khz[] = {1,	999,	 32768,	  500000,   999999,
+				       1000000, 1000001, 1999999, 2000000,  2400000,
+				       2893437, 3999999, 5000000, 12000000, UINT32_MAX};
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_SIZE(khz); i++) {
-		uint64_t ticks[] = { 0, 1, 2, khz[i], (uint64_t)khz[i] * 1000, (uint64_t)khz[i] * 86400000 };
+		uint64_t ticks[] = {
+			0, 1, 2, khz[i], (uint64_t)khz[i] * 1000, (uint64_t)khz[i] * 86400000};
 		uint32_t mul;
 		int8_t shift;
 
@@ -53,7 +55,8 @@ static void scale_is_exact(void **state)
 			u128 exact = (u128)ticks[j] * 1000000 / khz[i];
 			u128 got = time_scale(ticks[j], mul, shift);
 			/* Multiplier 2^-31; a negative shift loses less than 2^-shift ticks. */
-			u128 slack = exact / (1u << 31) + 2 + (shift < 0 ? ((u128)1000000 << -shift) / khz[i] : 0);
+			u128 slack = exact / (1u << 31) + 2 +
+				     (shift < 0 ? ((u128)1000000 << -shift) / khz[i] : 0);
 
 			assert_true(got <= exact && exact - got <= slack);
 		}
@@ -72,7 +75,8 @@ static void unscale_is_the_first_tick(void **state)
 
 		time_scale_from_khz(khz[i], &mul, &shift);
 		for (unsigned j = 0; j < 20000; j++) {
-			uint64_t ns = (((uint64_t)rand() << 31) ^ (uint64_t)rand()) >> (rand() % 62);
+			uint64_t ns =
+				(((uint64_t)rand() << 31) ^ (uint64_t)rand()) >> (rand() % 62);
 			uint64_t t = time_unscale(ns, mul, shift);
 
 			if (t == UINT64_MAX)
@@ -302,7 +306,8 @@ static void singleshot(void **state)
 	assert_int_equal(sw_vcpu_op(v, VCPUOP_set_singleshot_timer, 0, &op, sizeof(op)), 0);
 	assert_true(take(port)); /* past: at once */
 	op.flags = VCPU_SSHOTTMR_future;
-	assert_int_equal(sw_vcpu_op(v, VCPUOP_set_singleshot_timer, 0, &op, sizeof(op)), -XEN_ETIME);
+	assert_int_equal(sw_vcpu_op(v, VCPUOP_set_singleshot_timer, 0, &op, sizeof(op)),
+			 -XEN_ETIME);
 	assert_false(take(port));
 
 	op.timeout_abs_ns = time_now() + 1000000;
@@ -311,7 +316,8 @@ static void singleshot(void **state)
 	advance(2000000);
 	assert_false(take(port));
 	/* Only one's own. */
-	assert_int_equal(sw_vcpu_op(v, VCPUOP_set_singleshot_timer, 1, &op, sizeof(op)), -XEN_EINVAL);
+	assert_int_equal(sw_vcpu_op(v, VCPUOP_set_singleshot_timer, 1, &op, sizeof(op)),
+			 -XEN_EINVAL);
 	assert_int_equal(sw_vcpu_op(v, VCPUOP_stop_singleshot_timer, 1, NULL, 0), -XEN_EINVAL);
 }
 
@@ -400,7 +406,8 @@ static void runstate_area(void **state)
 
 	(void)state;
 	/* It may cross a page; pages here are not neighbours in the machine. */
-	assert_int_equal(sw_vcpu_op(v, VCPUOP_register_runstate_memory_area, 0, &op, sizeof(op)), 0);
+	assert_int_equal(sw_vcpu_op(v, VCPUOP_register_runstate_memory_area, 0, &op, sizeof(op)),
+			 0);
 	time_set_runstate(v, RUNSTATE_running);
 	tp.tsc += 1000000;
 	time_set_runstate(v, RUNSTATE_blocked);
@@ -430,15 +437,19 @@ static void runstate_area(void **state)
 	assert_int_equal(got.state, RUNSTATE_runnable);
 	assert_true(got.state_entry_time == v->time.runstate_entry);
 
-	/* Nonsense is refused or does no harm; another virtual CPU's area is written at once, too. */
+	/*
+	 * Nonsense is refused or does no harm; another virtual CPU's area is written at once, too.
+	 */
 	op.addr.p = UINT64_C(0xffff800000000000);
 	assert_int_equal(sw_vcpu_op(v, VCPUOP_register_runstate_memory_area, 0, &op, sizeof(op)),
 			 -XEN_EFAULT);
 	op.addr.p = 0x1000;
-	assert_int_equal(sw_vcpu_op(v, VCPUOP_register_runstate_memory_area, 0, &op, sizeof(op)), 0);
+	assert_int_equal(sw_vcpu_op(v, VCPUOP_register_runstate_memory_area, 0, &op, sizeof(op)),
+			 0);
 	time_set_runstate(v, RUNSTATE_running);
 	op.addr.p = SW_VA;
-	assert_int_equal(sw_vcpu_op(v, VCPUOP_register_runstate_memory_area, 1, &op, sizeof(op)), 0);
+	assert_int_equal(sw_vcpu_op(v, VCPUOP_register_runstate_memory_area, 1, &op, sizeof(op)),
+			 0);
 	memcpy(&got, sw_ptr(d, SW_VA), sizeof(got));
 	assert_int_equal(got.state, RUNSTATE_offline);
 }
@@ -449,12 +460,14 @@ static void time_area(void **state)
 	const struct vcpu_time_info *ti = sw_ptr(d, op.addr.p);
 
 	(void)state;
-	assert_int_equal(sw_vcpu_op(v, VCPUOP_register_vcpu_time_memory_area, 0, &op, sizeof(op)), 0);
+	assert_int_equal(sw_vcpu_op(v, VCPUOP_register_vcpu_time_memory_area, 0, &op, sizeof(op)),
+			 0);
 	tp.tsc += 123456789;
 	assert_true(ti->version >= 2);
 	assert_true(guest_time(ti, tp.tsc) == time_from_tsc(tp.tsc));
 	op.addr.p = 0;
-	assert_int_equal(sw_vcpu_op(v, VCPUOP_register_vcpu_time_memory_area, 0, &op, sizeof(op)), 0);
+	assert_int_equal(sw_vcpu_op(v, VCPUOP_register_vcpu_time_memory_area, 0, &op, sizeof(op)),
+			 0);
 	assert_true(v->time.time_guest_va == 0);
 }
 

@@ -23,12 +23,15 @@ struct vcpu_sched {
 	bool loaded;      /* its FPU and segment state is on physical CPU @pcpu */
 	uint32_t pause_flags;
 	unsigned pcpu;
-	uint32_t poll_port;  /* SCHEDOP_poll: 0 none, POLL_SEVERAL: several, or none but a time-out */
+	uint32_t poll_port; /* SCHEDOP_poll: 0: not in one, POLL_SEVERAL: not just one port */
 };
 
 #define SCHED_WATCHDOGS 2
 
-/** struct domain_sched - SCHEDOP_watchdog and SCHEDOP_shutdown_code of a domain; zeroed is right to start with. */
+/**
+ * struct domain_sched - SCHEDOP_watchdog and SCHEDOP_shutdown_code of a domain; zeroed is right to
+ * start with.
+ */
 struct domain_sched {
 	struct sched_dog {
 		struct timer timer;
@@ -39,12 +42,15 @@ struct domain_sched {
 };
 
 void sched_init(void);
-/** sched_vcpu_init() - @v starts VPF_DOWN | VPF_PAUSED: bringing it up and domain_unpause() let it run. */
+/**
+ * sched_vcpu_init() - @v starts VPF_DOWN | VPF_PAUSED: bringing it up and domain_unpause() let it
+ * run.
+ */
 void sched_vcpu_init(struct vcpu *v);
 void sched_vcpu_destroy(struct vcpu *v);
 /**
- * vcpu_set_context() - give @v its first registers: arch_set_context(), then it counts as initialised and, with
- * VGCF_online, as up. 0 or -errno, and then nothing is changed.
+ * vcpu_set_context() - give @v its first registers: arch_set_context(), then it counts as
+ * initialised and, with VGCF_online, as up. 0 or -errno, and then nothing is changed.
  */
 struct vcpu_guest_context;
 int vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);
@@ -52,7 +58,9 @@ int vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);
 struct vcpu *sched_pick(void);
 /** sched_yield_vcpu() - @v goes behind its equals. */
 void sched_yield_vcpu(struct vcpu *v);
-/** vcpu_sleep() / vcpu_wake() - set / clear a VPF_ flag and follow it up (dequeue, enqueue, kick). */
+/**
+ * vcpu_sleep() / vcpu_wake() - set / clear a VPF_ flag and follow it up (dequeue, enqueue, kick).
+ */
 void vcpu_sleep(struct vcpu *v, uint32_t flag);
 void vcpu_wake(struct vcpu *v, uint32_t flag);
 /** vcpu_flags_runnable() - does nothing keep @v off a CPU? */
@@ -64,16 +72,24 @@ static inline bool vcpu_flags_runnable(const struct vcpu_sched *s)
 void vcpu_block(struct vcpu *v);
 /** vcpu_unblock() - an event arrived for @v: it blocks or polls no longer. */
 void vcpu_unblock(struct vcpu *v);
-/** vcpu_attention() - @v has an upcall or NMI to take: unblock it, and get it out of ring 3 if it runs elsewhere. */
+/**
+ * vcpu_attention() - @v has an upcall or NMI to take: unblock it, and get it out of ring 3 if it
+ * runs elsewhere.
+ */
 void vcpu_attention(struct vcpu *v);
 /** vcpu_idle_runstate() - RUNSTATE_* of @v while no physical CPU works for it. */
 int vcpu_idle_runstate(const struct vcpu *v);
 
-/** sched_note_death() / sched_take_deaths() - a virtual CPU was marked VPF_DEAD / any since the last call? */
+/**
+ * sched_note_death() / sched_take_deaths() - a virtual CPU was marked VPF_DEAD / any since the last
+ * call?
+ */
 void sched_note_death(void);
 bool sched_take_deaths(void);
 
-/** cpu_unload() - (core/control/loop.c) no physical CPU may hold state of @v any more: it goes away. */
+/**
+ * cpu_unload() - (core/control/loop.c) no physical CPU may hold state of @v any more: it goes away.
+ */
 void cpu_unload(struct vcpu *v);
 
 #endif

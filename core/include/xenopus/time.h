@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Real, virtual and wall-clock time (paper, 3.3.2); timers of the core. System time is nanoseconds since the
- * machine started, computed from the TSC with one scale, the same the guests are told. Owned by core/time.
+ * Real, virtual and wall-clock time (paper, 3.3.2); timers of the core. System time is nanoseconds
+ * since the machine started, computed from the TSC with one scale, the same the guests are told.
+ * Owned by core/time.
  */
 #ifndef XENOPUS_TIME_H
 #define XENOPUS_TIME_H
@@ -20,7 +21,10 @@ struct timer {
 	unsigned pcpu;    /* whose queue holds it while active */
 };
 
-/* vcpu_time.stale: copies in guest memory that could not be written while the guest was in user mode. */
+/*
+ * vcpu_time.stale: copies in guest memory that could not be written while the guest was in user
+ * mode.
+ */
 #define TIME_STALE_RUNSTATE 0x01u
 #define TIME_STALE_AREA     0x02u
 
@@ -44,13 +48,19 @@ uint64_t time_ns_to_tsc(uint64_t system_ns);
 uint64_t time_from_tsc(uint64_t tsc);
 
 void timer_init(struct timer *t, void (*fn)(struct timer *t));
-void timer_set(struct timer *t, uint64_t expires_ns); /* re-arms; may be in the past: fires at the next run */
+/** timer_set() - (re-)arm; a time in the past fires at the next timers_run(). */
+void timer_set(struct timer *t, uint64_t expires_ns);
 void timer_stop(struct timer *t);
 /** timers_run() - fire what is due on this CPU, then program the platform for the next. */
 void timers_run(void);
-/** timers_program() - tell the platform the next deadline of this CPU, if it is another than it knows. */
+/**
+ * timers_program() - tell the platform the next deadline of this CPU, if it is another than it
+ * knows.
+ */
 void timers_program(void);
-/** timers_kicked() - the platform's timer may have been used up: tell it again whatever comes next. */
+/**
+ * timers_kicked() - the platform's timer may have been used up: tell it again whatever comes next.
+ */
 void timers_kicked(void);
 
 void vcpu_time_init(struct vcpu *v);
@@ -65,7 +75,9 @@ void time_set_runstate(struct vcpu *v, int state);
 struct vcpu_runstate_info;
 void time_get_runstate(const struct vcpu *v, struct vcpu_runstate_info *info);
 
-/** time_register_runstate() / time_register_area() - VCPUOP_register_*_memory_area of @v by @caller. */
+/**
+ * time_register_runstate() / time_register_area() - VCPUOP_register_*_memory_area of @v by @caller.
+ */
 int time_register_runstate(struct vcpu *caller, struct vcpu *v, uint64_t va);
 int time_register_area(struct vcpu *caller, struct vcpu *v, uint64_t va);
 
@@ -75,7 +87,10 @@ int time_register_area(struct vcpu *caller, struct vcpu *v, uint64_t va);
  */
 void time_set_singleshot(struct vcpu *v, uint64_t ns);
 void time_set_periodic(struct vcpu *v, uint64_t ns);
-/** time_sched_in() / time_sched_out() - @v gets / loses a physical CPU: its periodic timer goes with it. */
+/**
+ * time_sched_in() / time_sched_out() - @v gets / loses a physical CPU: its periodic timer goes with
+ * it.
+ */
 void time_sched_in(struct vcpu *v);
 void time_sched_out(struct vcpu *v);
 
