@@ -54,9 +54,9 @@ int vcpu_info_register(struct vcpu *v, mfn_t mfn, unsigned offset)
 	void *page;
 
 	if (offset > PAGE_SIZE - sizeof(*info) || offset % sizeof(uint64_t))
-		return -XEN_EINVAL;
+		return -XEN_ENXIO;
 	if (v->event.info_page)
-		return -XEN_EINVAL; /* once only */
+		return -XEN_EBUSY; /* once only */
 	page = mm_map_shared(v->domain, mfn);
 	if (!page)
 		return -XEN_EINVAL;

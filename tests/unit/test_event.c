@@ -364,9 +364,9 @@ static void vcpu_info_moves(void **state)
 	old->arch.cr2 = 0x1234;
 	old->evtchn_upcall_mask = 0;
 	op.offset = PAGE_SIZE - sizeof(*info) + 8;
-	assert_int_equal(sw_vcpu_op(v, VCPUOP_register_vcpu_info, 0, &op, sizeof(op)), -XEN_EINVAL);
+	assert_int_equal(sw_vcpu_op(v, VCPUOP_register_vcpu_info, 0, &op, sizeof(op)), -XEN_ENXIO);
 	op.offset = 12;
-	assert_int_equal(sw_vcpu_op(v, VCPUOP_register_vcpu_info, 0, &op, sizeof(op)), -XEN_EINVAL);
+	assert_int_equal(sw_vcpu_op(v, VCPUOP_register_vcpu_info, 0, &op, sizeof(op)), -XEN_ENXIO);
 	op.offset = 256;
 	op.mfn = sw_mfn(e, 0).n;
 	assert_int_equal(sw_vcpu_op(v, VCPUOP_register_vcpu_info, 0, &op, sizeof(op)), -XEN_EINVAL);
@@ -381,7 +381,7 @@ static void vcpu_info_moves(void **state)
 	assert_int_equal(info->evtchn_upcall_mask, 0);
 	assert_int_equal(info->evtchn_upcall_pending, 1);
 	assert_true(info->evtchn_pending_sel == UINT64_MAX);
-	assert_int_equal(sw_vcpu_op(v, VCPUOP_register_vcpu_info, 0, &op, sizeof(op)), -XEN_EINVAL);
+	assert_int_equal(sw_vcpu_op(v, VCPUOP_register_vcpu_info, 0, &op, sizeof(op)), -XEN_EBUSY);
 	info->evtchn_upcall_pending = 0;
 	info->evtchn_pending_sel = 0;
 	assert_int_equal(send(p), 0);
