@@ -106,8 +106,19 @@ bool clock_init_thread(struct pcpu *p)
 	p->thread = pthread_self();
 	ev.sigev_notify_thread_id = p->tid;
 	set_this_pcpu(p);
-	p->timer_made = !timer_create(CLOCK_MONOTONIC, &ev, &p->timer);
+	p->timer_made = !timer_create(CLOCK_MONOTONIC, &ev, &p->timer) &&
+			!timer_create(CLOCK_MONOTONIC, &ev, &p->rekick);
 	return p->timer_made;
+}
+
+void clock_kick_later(struct kvcpu *k)
+{
+	/* Long enough for the longest stub on a host that interprets it. */
+	const struct itimerspec soon = { .it_value.tv_nsec = 100000 };
+
+	k->run->immediate_exit = 0;
+	if (this_pcpu()->timer_made)
+		timer_settime(this_pcpu()->rekick, 0, &soon, NULL);
 }
 
 uint64_t plat_tsc(void)

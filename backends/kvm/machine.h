@@ -79,6 +79,7 @@ struct pcpu {
 	pthread_t thread;
 	pid_t tid;
 	timer_t timer;
+	timer_t rekick;
 	bool timer_made;
 	uint64_t timer_tsc;    /* what the timer is set to, 0: off */
 	_Atomic bool kicked;
@@ -151,6 +152,8 @@ bool return_segments(struct kvcpu *k, struct vcpu *v, unsigned *vector, uint32_t
 bool clock_init(GError **error);
 bool clock_init_thread(struct pcpu *p);
 uint64_t clock_ns(void);
+/** clock_kick_later() - a kick came at a moment when it cannot be taken: let KVM_RUN go on, kick again soon. */
+void clock_kick_later(struct kvcpu *k);
 
 /* home.c */
 struct home_hooks {

@@ -120,8 +120,10 @@ static void run_stub(struct pcpu *p, struct kvcpu *k, unsigned offset)
 	do {
 		int rc = kvcpu_run_raw(k);
 
-		if (rc == -EINTR)
+		if (rc == -EINTR) {
+			clock_kick_later(k);
 			continue;
+		}
 		if (rc || k->run->exit_reason != KVM_EXIT_IO || k->run->io.port != GATE_PORT_DONE)
 			g_error("KVM stopped inside the gate's store stub (rc %d, exit reason %u, rip %#llx)",
 				rc, k->run->exit_reason, k->regs->rip);

@@ -298,8 +298,7 @@ void plat_cpu_run(struct vcpu *v, struct trap *t)
 
 		if (rc == -EINTR) {
 			if (must_rerun(k)) {
-				/* The kick stays noted in p->kicked; let the guest get out of the gate first. */
-				k->run->immediate_exit = 0;
+				clock_kick_later(k); /* let the guest get out of the gate first */
 				p->exits[EXIT_RERUN]++;
 				continue;
 			}
