@@ -2,11 +2,11 @@
 /*
  * domain.c - the life of a domain between its building and its end
  *
- *	domain_alloc -> domain_mm_init -> domain_event_init -> vcpu_alloc ... -> (the builder fills it)
- *	BUILDING --unpause--> RUNNING --shutdown, crash--> SHUTDOWN --destroy--> gone
+ *	domain_alloc -> domain_mm_init -> domain_event_init -> vcpu_alloc ... -> (the builder fills
+ *it) BUILDING --unpause--> RUNNING --shutdown, crash--> SHUTDOWN --destroy--> gone
  *
- * The order above is the builder's; domain_destroy() undoes all of it, domain_free() only the first step.
- * A domain that has left RUNNING never runs again.
+ * The order above is the builder's; domain_destroy() undoes all of it, domain_free() only the first
+ *step. A domain that has left RUNNING never runs again.
  */
 #include <xenopus/control.h>
 #include <xenopus/domain.h>
@@ -23,7 +23,7 @@ struct domain *domain_by_id(domid_t id, struct domain *self)
 
 	if (id == DOMID_SELF)
 		return self;
-	list_for_each(pos, &domain_list) {
+	list_for_each (pos, &domain_list) {
 		struct domain *d = list_entry(pos, struct domain, link);
 
 		if (d->id == id)
@@ -32,7 +32,10 @@ struct domain *domain_by_id(domid_t id, struct domain *self)
 	return NULL;
 }
 
-/* A random UUID (RFC 4122, version 4). It names, it does not protect, so the clocks are random enough. */
+/*
+ * A random UUID (RFC 4122, version 4). It names, it does not protect, so the clocks are random
+ * enough.
+ */
 static void make_uuid(uint8_t uuid[16], domid_t id)
 {
 	uint64_t x = plat_wallclock_ns() ^ plat_tsc() << 20 ^ (uint64_t)id << 48;
@@ -53,7 +56,8 @@ struct domain *domain_alloc(domid_t id, const char *name, unsigned max_vcpus)
 {
 	struct domain *d;
 
-	if (id >= DOMID_FIRST_RESERVED || domain_by_id(id, NULL) || !max_vcpus || max_vcpus > MAX_VCPUS)
+	if (id >= DOMID_FIRST_RESERVED || domain_by_id(id, NULL) || !max_vcpus ||
+	    max_vcpus > MAX_VCPUS)
 		return NULL;
 	d = heap_alloc(sizeof(*d));
 	if (!d)
@@ -121,7 +125,8 @@ static void vcpu_release(struct vcpu *v)
 
 void domain_destroy(struct domain *d)
 {
-	ASSERT(d->state != DOM_RUNNING || (d->vcpu[0] && d->vcpu[0]->sched.pause_flags & VPF_PAUSED));
+	ASSERT(d->state != DOM_RUNNING ||
+	       (d->vcpu[0] && d->vcpu[0]->sched.pause_flags & VPF_PAUSED));
 	d->state = DOM_DYING;
 
 	if (d->console)
@@ -139,7 +144,8 @@ void domain_destroy(struct domain *d)
 	domain_free(d);
 }
 
-static void for_each_vcpu(struct domain *d, void (*fn)(struct vcpu *v, uint32_t flag), uint32_t flag)
+static void for_each_vcpu(struct domain *d, void (*fn)(struct vcpu *v, uint32_t flag),
+			  uint32_t flag)
 {
 	for (unsigned i = 0; i < d->max_vcpus; i++)
 		if (d->vcpu[i])
@@ -168,8 +174,8 @@ static bool leave_running(struct domain *d, unsigned reason)
 	do {
 		if (old != DOM_RUNNING && old != DOM_BUILDING)
 			return false;
-	} while (!__atomic_compare_exchange_n(&d->state, &old, DOM_SHUTDOWN, false, __ATOMIC_SEQ_CST,
-					      __ATOMIC_SEQ_CST));
+	} while (!__atomic_compare_exchange_n(&d->state, &old, DOM_SHUTDOWN, false,
+					      __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
 	d->shutdown_reason = reason;
 	return true;
 }
@@ -191,7 +197,8 @@ void domain_crash(struct vcpu *v, const char *fmt, ...)
 	va_start(ap, fmt);
 	xvsnprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
-	dlog(d, LOG_ERROR, "crashed by vcpu %u at %#lx: %s", v->id, (unsigned long)v->gate.regs.rip, why);
+	dlog(d, LOG_ERROR, "crashed by vcpu %u at %#lx: %s", v->id, (unsigned long)v->gate.regs.rip,
+	     why);
 	arch_dump_vcpu(v);
 	for_each_vcpu(d, vcpu_sleep, VPF_DEAD);
 }

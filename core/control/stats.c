@@ -7,10 +7,28 @@
 #include <xenopus/platform.h>
 
 static const char *const exception_names[32] = {
-	"divide error", "debug", "NMI", "breakpoint", "overflow", "bound range", "invalid opcode",
-	"device not available", "double fault", "coprocessor overrun", "invalid TSS",
-	"segment not present", "stack fault", "general protection", "page fault", "spurious",
-	"x87 error", "alignment check", "machine check", "SIMD error", "virtualization", "control protection",
+	"divide error",
+	"debug",
+	"NMI",
+	"breakpoint",
+	"overflow",
+	"bound range",
+	"invalid opcode",
+	"device not available",
+	"double fault",
+	"coprocessor overrun",
+	"invalid TSS",
+	"segment not present",
+	"stack fault",
+	"general protection",
+	"page fault",
+	"spurious",
+	"x87 error",
+	"alignment check",
+	"machine check",
+	"SIMD error",
+	"virtualization",
+	"control protection",
 };
 
 const char *stats_hypercall_name(unsigned nr)
@@ -63,14 +81,15 @@ static void print_hypercalls(const struct out *o, const struct domain_stats *st)
 		if (!n || !name)
 			continue;
 		each = tenths_us(tsc / n);
-		say(o, "  %-28s %12lu %8lu.%lu %10lu.%lu", name, (unsigned long)n, (unsigned long)(each / 10),
-		    (unsigned long)(each % 10), (unsigned long)(total / 10000),
-		    (unsigned long)(total / 1000 % 10));
+		say(o, "  %-28s %12lu %8lu.%lu %10lu.%lu", name, (unsigned long)n,
+		    (unsigned long)(each / 10), (unsigned long)(each % 10),
+		    (unsigned long)(total / 10000), (unsigned long)(total / 1000 % 10));
 		calls += n;
 		ticks += tsc;
 	}
 	say(o, "  %-28s %12lu %10s %10lu.%lu", "all", (unsigned long)calls, "",
-	    (unsigned long)(tenths_us(ticks) / 10000), (unsigned long)(tenths_us(ticks) / 1000 % 10));
+	    (unsigned long)(tenths_us(ticks) / 10000),
+	    (unsigned long)(tenths_us(ticks) / 1000 % 10));
 }
 
 void stats_print(const struct domain *d, void (*line)(void *opaque, const char *text), void *opaque)

@@ -2,9 +2,9 @@
 /*
  * op.c - grant_table_op: the operations, each on one domain's own table or on a list of requests
  *
- * The operations that set a table up are complete. Those through which one domain reaches another's frames
- * (map, unmap, transfer, and the rest of the list) are not offered yet; their requests are answered one by
- * one, in the status field where a guest looks for it, and change nothing.
+ * The operations that set a table up are complete. Those through which one domain reaches another's
+ * frames (map, unmap, transfer, and the rest of the list) are not offered yet; their requests are
+ * answered one by one, in the status field where a guest looks for it, and change nothing.
  */
 #include "gnttab.h"
 
@@ -17,9 +17,11 @@ static int16_t target(struct vcpu *v, domid_t id, struct domain **d)
 	return *d == v->domain ? GNTST_okay : GNTST_permission_denied;
 }
 
-#define COPY_STATUS(v, va, op) \
-	(guest_copy_to(v, (va) + offsetof(__typeof__(op), status), &(op).status, sizeof((op).status)) ? \
-	 -XEN_EFAULT : 0)
+#define COPY_STATUS(v, va, op)                                                   \
+	(guest_copy_to(v, (va) + offsetof(__typeof__(op), status), &(op).status, \
+		       sizeof((op).status))                                      \
+		 ? -XEN_EFAULT                                                   \
+		 : 0)
 
 /* The numbers of the frames in @pages, into the guest's list. GNTST_*. */
 static int16_t tell_frames(struct vcpu *v, uint64_t list, void *const *pages, unsigned nr)
@@ -44,12 +46,13 @@ static long setup_table(struct vcpu *v, uint64_t va, uint32_t count)
 		return -XEN_EFAULT;
 	op.status = target(v, op.dom, &d);
 	if (op.status == GNTST_okay && gnttab_grow(d, op.nr_frames)) {
-		dlog(v->domain, LOG_DEBUG, "grant table: no growth to %u frames (limit %u)", op.nr_frames,
-		     GNTTAB_MAX_FRAMES);
+		dlog(v->domain, LOG_DEBUG, "grant table: no growth to %u frames (limit %u)",
+		     op.nr_frames, GNTTAB_MAX_FRAMES);
 		op.status = GNTST_general_error;
 	}
 	if (op.status == GNTST_okay)
-		op.status = tell_frames(v, (uintptr_t)op.frame_list.p, d->grant->frames, op.nr_frames);
+		op.status =
+			tell_frames(v, (uintptr_t)op.frame_list.p, d->grant->frames, op.nr_frames);
 	return COPY_STATUS(v, va, op);
 }
 
@@ -101,8 +104,10 @@ static long get_version(struct vcpu *v, uint64_t va)
 	if (!gnttab_get(d))
 		return -XEN_ENOMEM;
 	op.version = d->grant->version;
-	return guest_copy_to(v, va + offsetof(__typeof__(op), version), &op.version, sizeof(op.version)) ?
-	       -XEN_EFAULT : 0;
+	return guest_copy_to(v, va + offsetof(__typeof__(op), version), &op.version,
+			     sizeof(op.version))
+		       ? -XEN_EFAULT
+		       : 0;
 }
 
 static long get_status_frames(struct vcpu *v, uint64_t va, uint32_t count)
@@ -121,7 +126,8 @@ static long get_status_frames(struct vcpu *v, uint64_t va, uint32_t count)
 		if (!gt || gt->version != 2 || op.nr_frames > gt->nr_status)
 			op.status = GNTST_general_error;
 		else
-			op.status = tell_frames(v, (uintptr_t)op.frame_list.p, gt->status, op.nr_frames);
+			op.status = tell_frames(v, (uintptr_t)op.frame_list.p, gt->status,
+						op.nr_frames);
 	}
 	return COPY_STATUS(v, va, op);
 }
@@ -158,7 +164,10 @@ static const struct list_op {
 	uint32_t size, status;
 	int16_t (*one)(struct vcpu *v, const void *req);
 } list_ops[] = {
-#define LIST_OP(name, fn) { sizeof(struct gnttab_##name), offsetof(struct gnttab_##name, status), fn }
+#define LIST_OP(name, fn)                                                                \
+	{                                                                                \
+		sizeof(struct gnttab_##name), offsetof(struct gnttab_##name, status), fn \
+	}
 	[GNTTABOP_map_grant_ref] = LIST_OP(map_grant_ref, refuse_map),
 	[GNTTABOP_unmap_grant_ref] = LIST_OP(unmap_grant_ref, refuse_handle),
 	[GNTTABOP_transfer] = LIST_OP(transfer, refuse_transfer),

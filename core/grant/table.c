@@ -24,7 +24,8 @@ union grant_entry_v2 *gnttab_v2(const struct domain_grant *gt, grant_ref_t ref)
 
 grant_status_t *gnttab_status(const struct domain_grant *gt, grant_ref_t ref)
 {
-	return (grant_status_t *)gt->status[ref / GNTTAB_STATUS_PER_PAGE] + ref % GNTTAB_STATUS_PER_PAGE;
+	return (grant_status_t *)gt->status[ref / GNTTAB_STATUS_PER_PAGE] +
+	       ref % GNTTAB_STATUS_PER_PAGE;
 }
 
 static unsigned status_for(unsigned frames)
@@ -32,7 +33,10 @@ static unsigned status_for(unsigned frames)
 	return (frames * V2_PER_PAGE + GNTTAB_STATUS_PER_PAGE - 1) / GNTTAB_STATUS_PER_PAGE;
 }
 
-/* One more page at the end of an array of them. Status is the hypervisor's word: the guest only reads it. */
+/*
+ * One more page at the end of an array of them. Status is the hypervisor's word: the guest only
+ * reads it.
+ */
 static int add_page(struct domain *d, void **pages, unsigned *nr, bool writable)
 {
 	void *page = heap_alloc_pages(1);
@@ -103,7 +107,8 @@ void grant_destroy(struct domain *d)
 /* ---- the two layouts ---- */
 
 /* Reserved entry @ref as version 1 would have it. False when that cannot express it. */
-static bool save_reserved(const struct domain_grant *gt, grant_ref_t ref, struct grant_entry_v1 *out)
+static bool save_reserved(const struct domain_grant *gt, grant_ref_t ref,
+			  struct grant_entry_v1 *out)
 {
 	union grant_entry_v2 e;
 
@@ -128,7 +133,8 @@ static bool save_reserved(const struct domain_grant *gt, grant_ref_t ref, struct
 	}
 }
 
-static void restore_reserved(struct domain_grant *gt, grant_ref_t ref, const struct grant_entry_v1 *in)
+static void restore_reserved(struct domain_grant *gt, grant_ref_t ref,
+			     const struct grant_entry_v1 *in)
 {
 	const uint16_t in_use = GTF_reading | GTF_writing;
 

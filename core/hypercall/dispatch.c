@@ -24,11 +24,11 @@
 
 struct hypercall_entry {
 	const char *name;
-	hypercall_fn *fn;  /* NULL: refused */
-	int refusal;       /* XEN_E*, when refused */
+	hypercall_fn *fn; /* NULL: refused */
+	int refusal;	  /* XEN_E*, when refused */
 };
 
-#define CALL(n) [__HYPERVISOR_##n] = { .name = #n, .fn = do_##n }
+#define CALL(n)	     [__HYPERVISOR_##n] = { .name = #n, .fn = do_##n }
 #define REFUSE(n, e) [__HYPERVISOR_##n] = { .name = #n, .refusal = XEN_##e }
 
 static const struct hypercall_entry table[STATS_HYPERCALLS] = {
@@ -88,9 +88,9 @@ const char *hypercall_name(unsigned nr)
 #define MAX_PCPUS 64
 
 /*
- * Per physical CPU: until when the hypercall in progress may run, 0 outside of one (work of the domain
- * builder is never preempted); and whether it was asked before, since every attempt must get at
- * least one step further.
+ * Per physical CPU: until when the hypercall in progress may run, 0 outside of one (work of the
+ * domain builder is never preempted); and whether it was asked before, since every attempt must get
+ * at least one step further.
  */
 static struct budget {
 	uint64_t deadline;
@@ -126,10 +126,11 @@ static long refuse(struct vcpu *v, unsigned nr)
 	const struct hypercall_entry *e = &table[nr];
 
 	if (e->refusal == XEN_ENOSYS)
-		dlog(v->domain, LOG_INFO, "vcpu %u: hypercall %u (%s) is not offered", v->id, nr, e->name);
-	else
-		dlog(v->domain, LOG_DEBUG, "vcpu %u: hypercall %s refused to an unprivileged domain", v->id,
+		dlog(v->domain, LOG_INFO, "vcpu %u: hypercall %u (%s) is not offered", v->id, nr,
 		     e->name);
+	else
+		dlog(v->domain, LOG_DEBUG,
+		     "vcpu %u: hypercall %s refused to an unprivileged domain", v->id, e->name);
 	return -e->refusal;
 }
 

@@ -40,13 +40,16 @@ long do_console_io(struct vcpu *v, struct hypercall_args *a)
 	}
 }
 
-/* The assists a 64-bit PV guest may ask for; those without effect in long mode are accepted all the same. */
-#define VM_ASSIST_VALID                                                             \
-	((UINT64_C(1) << VMASST_TYPE_4gb_segments) |                                \
-	 (UINT64_C(1) << VMASST_TYPE_writable_pagetables) |                         \
-	 (UINT64_C(1) << VMASST_TYPE_pae_extended_cr3) |                            \
-	 (UINT64_C(1) << VMASST_TYPE_architectural_iopl) |                          \
-	 (UINT64_C(1) << VMASST_TYPE_runstate_update_flag) |                        \
+/*
+ * The assists a 64-bit PV guest may ask for; those without effect in long mode are accepted all the
+ * same.
+ */
+#define VM_ASSIST_VALID                                      \
+	((UINT64_C(1) << VMASST_TYPE_4gb_segments) |         \
+	 (UINT64_C(1) << VMASST_TYPE_writable_pagetables) |  \
+	 (UINT64_C(1) << VMASST_TYPE_pae_extended_cr3) |     \
+	 (UINT64_C(1) << VMASST_TYPE_architectural_iopl) |   \
+	 (UINT64_C(1) << VMASST_TYPE_runstate_update_flag) | \
 	 (UINT64_C(1) << VMASST_TYPE_m2p_strict))
 
 long do_vm_assist(struct vcpu *v, struct hypercall_args *a)

@@ -3,14 +3,16 @@
  * multicall.c - a list of hypercalls for the price of one trap
  *
  * Entries are run in order, each result is stored into its entry. The list may be long, so it is
- * preemptible between entries, and within one when that entry's handler wants to be continued: then the
- * handler's new arguments are stored into the entry and the list goes on there.
+ * preemptible between entries, and within one when that entry's handler wants to be continued: then
+ * the handler's new arguments are stored into the entry and the list goes on there.
  */
 #include <xenopus/domain.h>
 #include <xenopus/hypercall.h>
 #include <xenopus/platform.h>
 
-/* Neither a list in a list (unbounded work) nor a change of mode, after which the list is no one's. */
+/*
+ * Neither a list in a list (unbounded work) nor a change of mode, after which the list is no one's.
+ */
 static bool allowed_inside(uint64_t op)
 {
 	return op != __HYPERVISOR_multicall && op != __HYPERVISOR_iret;

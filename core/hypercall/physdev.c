@@ -2,11 +2,13 @@
 /*
  * physdev.c - physdev_op: physical interrupts, PCI devices and I/O privilege
  *
- * A domain here has no physical device, so every operation on one is refused, each with the error an
- * unprivileged domain is told elsewhere. What any PV kernel may use is its virtual I/O privilege level
- * and I/O bitmap; with no port to be reached behind them, the latter needs checking but no keeping.
+ * A domain here has no physical device, so every operation on one is refused, each with the error
+ * an unprivileged domain is told elsewhere. What any PV kernel may use is its virtual I/O privilege
+ * level and I/O bitmap; with no port to be reached behind them, the latter needs checking but no
+ * keeping.
  *
- * Also the two hypercalls from before 0x00030202, which pass operation and arguments in one structure.
+ * Also the two hypercalls from before 0x00030202, which pass operation and arguments in one
+ * structure.
  */
 #include <xenopus/domain.h>
 #include <xenopus/hypercall.h>
@@ -16,7 +18,9 @@
 
 #include "internal.h"
 
-/* Refused operations: the argument must be readable first, as far as that is looked at elsewhere. */
+/*
+ * Refused operations: the argument must be readable first, as far as that is looked at elsewhere.
+ */
 struct refusal {
 	uint32_t cmd;
 	uint32_t size;
@@ -85,7 +89,8 @@ static long set_iobitmap(struct vcpu *v, uint64_t va)
 	if (guest_copy_from(v, &op, va, sizeof(op)))
 		return -XEN_EFAULT;
 	start = (uint64_t)(uintptr_t)op.bitmap.p;
-	if (__builtin_add_overflow(start, 65536 / 8 - 1, &end) || !va_guest_ok(start) || !va_guest_ok(end))
+	if (__builtin_add_overflow(start, 65536 / 8 - 1, &end) || !va_guest_ok(start) ||
+	    !va_guest_ok(end))
 		return -XEN_EINVAL;
 	return op.nr_ports > 65536 ? -XEN_EINVAL : 0;
 }

@@ -2,12 +2,12 @@
 /*
  * version.c - XENVER_*: which ABI this is and what it offers
  *
- * The answers are those an unprivileged 64-bit PV domain gets: features of the ABI are told truly, while
- * the host's command line and build are nobody's business.
+ * The answers are those an unprivileged 64-bit PV domain gets: features of the ABI are told truly,
+ * while the host's command line and build are nobody's business.
  *
  * XENFEAT_writable_page_tables is not offered: it would promise that page tables may stay mapped
- * writable, while the frame table's first invariant is that they never are. Guests use mmu_update, or
- * store to the read-only mapping and have the store emulated.
+ * writable, while the frame table's first invariant is that they never are. Guests use mmu_update,
+ * or store to the read-only mapping and have the store emulated.
  */
 #include <xenopus/core.h>
 #include <xenopus/domain.h>

@@ -5,9 +5,9 @@
  *	guest: out[out_prod++] --event--> console_notify() ----> plat_console_write()
  *	home: console_input() -> backlog -> in[in_prod++] --event--> guest
  *
- * The ring lies in the guest's memory. The two indices that are ours to write are kept here and only
- * published there; the guest's two are read once per pass and believed only as far as the ring is long. A
- * guest that writes nonsense loses its own console text.
+ * The ring lies in the guest's memory. The two indices that are ours to write are kept here and
+ *only published there; the guest's two are read once per pass and believed only as far as the ring
+ *is long. A guest that writes nonsense loses its own console text.
  */
 #include <xenopus/control.h>
 #include <xenopus/domain.h>
@@ -25,7 +25,9 @@ struct domain_console {
 	char backlog[BACKLOG];
 };
 
-/* Guest to people. True when something was taken, so that the guest may be waiting for the space. */
+/*
+ * Guest to people. True when something was taken, so that the guest may be waiting for the space.
+ */
 static bool drain(struct domain *d, struct domain_console *c)
 {
 	struct xencons_interface *ring = c->ring;
@@ -106,7 +108,10 @@ static void announce(struct domain *d, mfn_t ring, uint32_t port)
 	static const struct {
 		const char *node, *value;
 	} fixed[] = {
-		{ "tty", "" }, { "type", "xenconsoled" }, { "output", "pty" }, { "limit", "1048576" },
+		{ "tty", "" },
+		{ "type", "xenconsoled" },
+		{ "output", "pty" },
+		{ "limit", "1048576" },
 	};
 	char path[64], value[24];
 

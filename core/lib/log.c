@@ -2,9 +2,10 @@
 /*
  * log.c - lines for people, and failed assertions
  *
- * A line is finished here, then given to the home whole. What a guest can trigger is limited per domain and
- * second, so that a hostile guest can neither fill a disk nor hide another domain's lines; only errors
- * pass always, and the core sees to it that each of those happens once in the life of a domain.
+ * A line is finished here, then given to the home whole. What a guest can trigger is limited per
+ * domain and second, so that a hostile guest can neither fill a disk nor hide another domain's
+ * lines; only errors pass always, and the core sees to it that each of those happens once in the
+ * life of a domain.
  */
 #include <xenopus/lib.h>
 #include <xenopus/domain.h>
@@ -13,7 +14,7 @@
 #define LINE_MAX 512
 
 /* Lines per domain and second: ordinarily, and for someone who asked to see everything. */
-#define BUDGET 20
+#define BUDGET	     20
 #define BUDGET_DEBUG 2000
 
 enum log_level log_threshold = LOG_INFO;
@@ -58,8 +59,8 @@ static bool spend(struct domain *d, const char *prefix)
 	do {
 		if (!left)
 			return false;
-	} while (!__atomic_compare_exchange_n(&d->log_budget, &left, left - 1, false, __ATOMIC_RELAXED,
-					      __ATOMIC_RELAXED));
+	} while (!__atomic_compare_exchange_n(&d->log_budget, &left, left - 1, false,
+					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 	if (left == 1) {
 		xlog(LOG_WARN, "%sfurther messages suppressed for a second", prefix);
 		return false;

@@ -3,9 +3,9 @@
  * mem.c - memcpy, memset, memmove and memcmp for images without a C library
  *
  * Not part of the core's archive: the compiler may call these whatever we write, so every home must
- * have them, and the hosted one has its C library's. String instructions, because a C loop here would
- * be recognised by the compiler and turned into a call of the very function it implements; and
- * because processors have fast microcode for them.
+ * have them, and the hosted one has its C library's. String instructions, because a C loop here
+ * would be recognised by the compiler and turned into a call of the very function it implements;
+ * and because processors have fast microcode for them.
  */
 #include <xenopus/lib.h>
 

@@ -49,12 +49,23 @@ static void parse_flags(const char **fmt, struct spec *sp)
 {
 	for (;; ++*fmt) {
 		switch (**fmt) {
-		case '-': sp->left = true; break;
-		case '0': sp->zero = true; break;
-		case '+': sp->plus = true; break;
-		case ' ': sp->space = true; break;
-		case '#': sp->alt = true; break;
-		default: return;
+		case '-':
+			sp->left = true;
+			break;
+		case '0':
+			sp->zero = true;
+			break;
+		case '+':
+			sp->plus = true;
+			break;
+		case ' ':
+			sp->space = true;
+			break;
+		case '#':
+			sp->alt = true;
+			break;
+		default:
+			return;
 		}
 	}
 }
@@ -218,11 +229,13 @@ int xvsnprintf(char *buf, size_t size, const char *fmt, va_list args)
 			put_signed(&s, &sp, wide ? va_arg(ap, long) : va_arg(ap, int));
 			break;
 		case 'u':
-			put_unsigned(&s, &sp, wide ? va_arg(ap, unsigned long) : va_arg(ap, unsigned), 10);
+			put_unsigned(&s, &sp,
+				     wide ? va_arg(ap, unsigned long) : va_arg(ap, unsigned), 10);
 			break;
 		case 'x':
 		case 'X':
-			put_unsigned(&s, &sp, wide ? va_arg(ap, unsigned long) : va_arg(ap, unsigned), 16);
+			put_unsigned(&s, &sp,
+				     wide ? va_arg(ap, unsigned long) : va_arg(ap, unsigned), 16);
 			break;
 		case 'p':
 			sp.size = sizeof(void *);

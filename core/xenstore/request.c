@@ -2,9 +2,9 @@
 /*
  * request.c - the store's protocol, one request at a time
  *
- * Each request that concerns nodes is a function from a view (a tree) to a reply and perhaps a changed
- * view; which view, the common one or a transaction's, is the caller's business. Checks come first; a
- * refused request has changed nothing.
+ * Each request that concerns nodes is a function from a view (a tree) to a reply and perhaps a
+ * changed view; which view, the common one or a transaction's, is the caller's business. Checks
+ * come first; a refused request has changed nothing.
  */
 #include <xenopus/platform.h>
 
@@ -16,10 +16,10 @@ static const struct {
 	int err;
 	const char *text;
 } errors[] = {
-	{ XEN_EINVAL, "EINVAL" }, { XEN_EACCES, "EACCES" }, { XEN_EEXIST, "EEXIST" },
-	{ XEN_EISDIR, "EISDIR" }, { XEN_ENOENT, "ENOENT" }, { XEN_ENOMEM, "ENOMEM" },
-	{ XEN_ENOSPC, "ENOSPC" }, { XEN_EIO, "EIO" }, { XEN_ENOTEMPTY, "ENOTEMPTY" },
-	{ XEN_ENOSYS, "ENOSYS" }, { XEN_EROFS, "EROFS" }, { XEN_EBUSY, "EBUSY" },
+	{ XEN_EINVAL, "EINVAL" }, { XEN_EACCES, "EACCES" },   { XEN_EEXIST, "EEXIST" },
+	{ XEN_EISDIR, "EISDIR" }, { XEN_ENOENT, "ENOENT" },   { XEN_ENOMEM, "ENOMEM" },
+	{ XEN_ENOSPC, "ENOSPC" }, { XEN_EIO, "EIO" },	      { XEN_ENOTEMPTY, "ENOTEMPTY" },
+	{ XEN_ENOSYS, "ENOSYS" }, { XEN_EROFS, "EROFS" },     { XEN_EBUSY, "EBUSY" },
 	{ XEN_EAGAIN, "EAGAIN" }, { XEN_EISCONN, "EISCONN" }, { XEN_E2BIG, "E2BIG" },
 	{ XEN_EPERM, "EPERM" },
 };
@@ -63,8 +63,8 @@ static bool append(struct xs_reply *rp, const char *bytes, size_t len)
 
 static bool path_char(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-	       c == '/' || c == '_' || c == '@';
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '-' || c == '/' || c == '_' || c == '@';
 }
 
 bool xs_canon(const struct domain_store *c, const char *path, char out[XS_PATH_MAX + 1])
@@ -104,11 +104,12 @@ bool xs_may(const struct domain_store *c, const struct xs_perms *perms, unsigned
 }
 
 /*
- * The node at @path if @c has the rights @want on it: 0. When there is none: -ENOENT if @c has those rights on
- * the nearest node above, else -EACCES, for what exists below an unreadable node is a secret too.
+ * The node at @path if @c has the rights @want on it: 0. When there is none: -ENOENT if @c has
+ * those rights on the nearest node above, else -EACCES, for what exists below an unreadable node is
+ * a secret too.
  */
-static int lookup(const struct domain_store *c, const struct xs_view *view, const char *path, unsigned want,
-		  struct xs_node **out)
+static int lookup(const struct domain_store *c, const struct xs_view *view, const char *path,
+		  unsigned want, struct xs_node **out)
 {
 	struct xs_node *n = xs_tree_nearest(view->root, path);
 
@@ -161,11 +162,11 @@ struct rest {
 	uint32_t len;
 };
 
-typedef int tree_fn(struct domain_store *c, struct xs_view *view, const char *path, struct rest rest,
-		    struct xs_reply *rp, struct xs_change *ch);
+typedef int tree_fn(struct domain_store *c, struct xs_view *view, const char *path,
+		    struct rest rest, struct xs_reply *rp, struct xs_change *ch);
 
-static int rq_directory(struct domain_store *c, struct xs_view *view, const char *path, struct rest rest,
-			struct xs_reply *rp, struct xs_change *ch)
+static int rq_directory(struct domain_store *c, struct xs_view *view, const char *path,
+			struct rest rest, struct xs_reply *rp, struct xs_change *ch)
 {
 	struct xs_node *n;
 	int rc = lookup(c, view, path, XS_PERM_READ, &n);
@@ -178,7 +179,10 @@ static int rq_directory(struct domain_store *c, struct xs_view *view, const char
 	return 0;
 }
 
-/* Part of a long directory: the generation, whole names from a byte offset on, a NUL behind the last. */
+/*
+ * Part of a long directory: the generation, whole names from a byte offset on, a NUL behind the
+ * last.
+ */
 static int rq_directory_part(struct domain_store *c, struct xs_view *view, const char *path,
 			     struct rest rest, struct xs_reply *rp, struct xs_change *ch)
 {
@@ -192,7 +196,8 @@ static int rq_directory_part(struct domain_store *c, struct xs_view *view, const
 	if (!rest.len || rest.p[rest.len - 1] || !decimal(rest.p, UINT32_MAX, &offset))
 		return -XEN_EINVAL;
 	rp->len = (uint32_t)xsnprintf(rp->payload, sizeof(rp->payload), "%lu",
-				      (unsigned long)n->generation) + 1;
+				      (unsigned long)n->generation) +
+		  1;
 	for (i = 0; i < n->nr_children && at < offset; i++)
 		at += (uint32_t)xstrlen(n->children[i]->name) + 1;
 	if (at != offset)
@@ -216,8 +221,8 @@ static int rq_read(struct domain_store *c, struct xs_view *view, const char *pat
 	return append(rp, n->value, n->value_len) ? 0 : -XEN_E2BIG;
 }
 
-static int rq_write(struct domain_store *c, struct xs_view *view, const char *path, struct rest rest,
-		    struct xs_reply *rp, struct xs_change *ch)
+static int rq_write(struct domain_store *c, struct xs_view *view, const char *path,
+		    struct rest rest, struct xs_reply *rp, struct xs_change *ch)
 {
 	struct xs_node *n;
 	unsigned missing = xs_tree_missing(view->root, path);
@@ -245,8 +250,8 @@ static int rq_write(struct domain_store *c, struct xs_view *view, const char *pa
 	return 0;
 }
 
-static int rq_mkdir(struct domain_store *c, struct xs_view *view, const char *path, struct rest rest,
-		    struct xs_reply *rp, struct xs_change *ch)
+static int rq_mkdir(struct domain_store *c, struct xs_view *view, const char *path,
+		    struct rest rest, struct xs_reply *rp, struct xs_change *ch)
 {
 	struct xs_node *n;
 	int rc = lookup(c, view, path, XS_PERM_WRITE, &n);
@@ -285,8 +290,8 @@ static int rq_rm(struct domain_store *c, struct xs_view *view, const char *path,
 
 static const char perm_letters[] = "nrwb"; /* by XS_PERM_READ | XS_PERM_WRITE */
 
-static int rq_get_perms(struct domain_store *c, struct xs_view *view, const char *path, struct rest rest,
-			struct xs_reply *rp, struct xs_change *ch)
+static int rq_get_perms(struct domain_store *c, struct xs_view *view, const char *path,
+			struct rest rest, struct xs_reply *rp, struct xs_change *ch)
 {
 	struct xs_node *n;
 	int rc = lookup(c, view, path, XS_PERM_READ, &n);
@@ -295,8 +300,8 @@ static int rq_get_perms(struct domain_store *c, struct xs_view *view, const char
 		return rc;
 	for (unsigned i = 0; i < n->perms.nr; i++) {
 		char text[8];
-		int len = xsnprintf(text, sizeof(text), "%c%u", perm_letters[n->perms.perm[i].perms],
-				    n->perms.perm[i].id);
+		int len = xsnprintf(text, sizeof(text), "%c%u",
+				    perm_letters[n->perms.perm[i].perms], n->perms.perm[i].id);
 
 		append(rp, text, (size_t)len + 1);
 	}
@@ -318,15 +323,16 @@ static int parse_perms(struct rest rest, struct xs_perms *perms)
 			bits++;
 		if (bits == 4 || !decimal(rest.p + 1, UINT16_MAX, &id))
 			return -XEN_EINVAL;
-		perms->perm[perms->nr++] = (struct xs_perm){ .id = (domid_t)id, .perms = (uint16_t)bits };
+		perms->perm[perms->nr++] =
+			(struct xs_perm){ .id = (domid_t)id, .perms = (uint16_t)bits };
 		rest.p += len;
 		rest.len -= len;
 	}
 	return perms->nr ? 0 : -XEN_EINVAL;
 }
 
-static int rq_set_perms(struct domain_store *c, struct xs_view *view, const char *path, struct rest rest,
-			struct xs_reply *rp, struct xs_change *ch)
+static int rq_set_perms(struct domain_store *c, struct xs_view *view, const char *path,
+			struct rest rest, struct xs_reply *rp, struct xs_change *ch)
 {
 	struct xs_perms perms;
 	struct xs_node *n;
@@ -357,14 +363,10 @@ static const struct {
 	tree_fn *fn;
 	bool more; /* something may follow the path */
 } tree_requests[XS_TYPE_COUNT] = {
-	[XS_DIRECTORY] = { rq_directory, false },
-	[XS_DIRECTORY_PART] = { rq_directory_part, true },
-	[XS_READ] = { rq_read, false },
-	[XS_WRITE] = { rq_write, true },
-	[XS_MKDIR] = { rq_mkdir, false },
-	[XS_RM] = { rq_rm, false },
-	[XS_GET_PERMS] = { rq_get_perms, false },
-	[XS_SET_PERMS] = { rq_set_perms, true },
+	[XS_DIRECTORY] = { rq_directory, false }, [XS_DIRECTORY_PART] = { rq_directory_part, true },
+	[XS_READ] = { rq_read, false },		  [XS_WRITE] = { rq_write, true },
+	[XS_MKDIR] = { rq_mkdir, false },	  [XS_RM] = { rq_rm, false },
+	[XS_GET_PERMS] = { rq_get_perms, false }, [XS_SET_PERMS] = { rq_set_perms, true },
 };
 
 bool xs_is_tree_request(uint32_t type)
@@ -398,7 +400,8 @@ void xs_tree_request(struct domain_store *c, struct xs_view *view, const struct 
 /* A payload that is one decimal number with its NUL: a domain. */
 static bool domid_arg(const struct xs_request *rq, uint32_t *id)
 {
-	return xstrlen(rq->payload) + 1 == rq->len && decimal(rq->payload, DOMID_FIRST_RESERVED - 1u, id);
+	return xstrlen(rq->payload) + 1 == rq->len &&
+	       decimal(rq->payload, DOMID_FIRST_RESERVED - 1u, id);
 }
 
 static void rq_domain_path(const struct xs_request *rq, struct xs_reply *rp)
@@ -424,7 +427,7 @@ static void rq_is_introduced(const struct xs_request *rq, struct xs_reply *rp)
 		return;
 	}
 	xs_reply_text(rp, "F");
-	list_for_each(pos, &xs_connections)
+	list_for_each (pos, &xs_connections)
 		if (list_entry(pos, struct domain_store, link)->id == id)
 			xs_reply_text(rp, "T");
 }
@@ -432,10 +435,14 @@ static void rq_is_introduced(const struct xs_request *rq, struct xs_reply *rp)
 /* A request on nodes outside any transaction. */
 static void common_request(struct domain_store *c, const struct xs_request *rq, struct xs_reply *rp)
 {
-	static struct xs_change ch; /* too big for a hypervisor's stack; the store runs on one CPU at a time */
+	static struct xs_change
+		ch; /* too big for a hypervisor's stack; the store runs on one CPU at a time */
 	struct xs_node *before = NULL;
 
-	/* Who may hear of a removal depends on nodes that are then gone. Else spare the tree the copying. */
+	/*
+	 * Who may hear of a removal depends on nodes that are then gone. Else spare the tree the
+	 * copying.
+	 */
 	if (rq->type == XS_RM)
 		before = xs_node_get(xs_main.root);
 	xs_tree_request(c, &xs_main, rq, rp, &ch);

@@ -4,10 +4,10 @@
  *
  *	req: guest -> in[] until a message is whole -> xs_request() -> out list -> rsp: guest
  *
- * The indices that are ours to write are kept here and only published; the guest's are read once per pass and
- * must fit the ring. Whoever writes nonsense is not listened to any more, until it asks to
- * reconnect; it learns why from the ring's error field. No more is read while replies pile up, so a guest
- * that does not take them cannot make us keep many.
+ * The indices that are ours to write are kept here and only published; the guest's are read once
+ *per pass and must fit the ring. Whoever writes nonsense is not listened to any more, until it asks
+ *to reconnect; it learns why from the ring's error field. No more is read while replies pile up, so
+ *a guest that does not take them cannot make us keep many.
  */
 #include <xenopus/io.h>
 #include <xenopus/platform.h>
@@ -16,7 +16,7 @@
 
 /* Replies that may wait before requests do; and messages answered in one go. */
 #define OUTPUT_HIGH_WATER 16384u
-#define MESSAGES_AT_ONCE 256u
+#define MESSAGES_AT_ONCE  256u
 
 #define HEADER ((uint32_t)sizeof(struct xsd_sockmsg))
 
@@ -34,17 +34,18 @@ static bool already_waiting(struct domain_store *c, const char *payload, uint32_
 {
 	struct list *pos;
 
-	list_for_each(pos, &c->out) {
+	list_for_each (pos, &c->out) {
 		struct xs_message *m = list_entry(pos, struct xs_message, link);
 
-		if (m->event && !m->done && m->size == HEADER + len && !memcmp(m->bytes + HEADER, payload, len))
+		if (m->event && !m->done && m->size == HEADER + len &&
+		    !memcmp(m->bytes + HEADER, payload, len))
 			return true;
 	}
 	return false;
 }
 
-bool xs_send(struct domain_store *c, uint32_t type, uint32_t req_id, uint32_t tx_id, const char *payload,
-	     uint32_t len)
+bool xs_send(struct domain_store *c, uint32_t type, uint32_t req_id, uint32_t tx_id,
+	     const char *payload, uint32_t len)
 {
 	struct xsd_sockmsg h = { .type = type, .req_id = req_id, .tx_id = tx_id, .len = len };
 	bool event = type == XS_WATCH_EVENT;
@@ -74,7 +75,7 @@ void xs_drop_output(struct domain_store *c)
 {
 	struct list *pos, *tmp;
 
-	list_for_each_safe(pos, tmp, &c->out)
+	list_for_each_safe (pos, tmp, &c->out)
 		heap_free(list_entry(pos, struct xs_message, link));
 	list_init(&c->out);
 	c->out_bytes = 0;
@@ -118,7 +119,7 @@ void xs_flush(void)
 {
 	struct list *pos;
 
-	list_for_each(pos, &xs_connections) {
+	list_for_each (pos, &xs_connections) {
 		struct domain_store *c = list_entry(pos, struct domain_store, link);
 
 		if (put_output(c))
@@ -136,7 +137,9 @@ static struct xsd_sockmsg header_of(const struct domain_store *c)
 	return h;
 }
 
-/* Move up to @want - in_len bytes from the ring into in[]. False when the ring is empty or broken. */
+/*
+ * Move up to @want - in_len bytes from the ring into in[]. False when the ring is empty or broken.
+ */
 static bool take(struct domain_store *c, uint32_t want, bool *taken)
 {
 	struct xenstore_domain_interface *ring = c->ring;
@@ -183,7 +186,8 @@ static void answer(struct domain_store *c)
 	c->in_len = 0;
 	xs_request(c, &rq, &rp);
 	if (rp.error)
-		sent = xs_send(c, XS_ERROR, h.req_id, h.tx_id, rp.error, (uint32_t)xstrlen(rp.error) + 1);
+		sent = xs_send(c, XS_ERROR, h.req_id, h.tx_id, rp.error,
+			       (uint32_t)xstrlen(rp.error) + 1);
 	else
 		sent = xs_send(c, h.type, h.req_id, h.tx_id, rp.payload, rp.len);
 	if (!sent)

@@ -2,12 +2,12 @@
 /*
  * store.c - the one store of this machine: the common tree, who is connected, the core's own way in
  *
- * The core speaks to the store through the same requests as everyone else, as a connection without a
- * ring that may do everything. So what it writes fires watches and conflicts with transactions like
- * anything else.
+ * The core speaks to the store through the same requests as everyone else, as a connection without
+ * a ring that may do everything. So what it writes fires watches and conflicts with transactions
+ * like anything else.
  *
- * The store is one piece of work at a time: its callers hold the machine's store lock as soon as more than one
- * CPU runs core code.
+ * The store is one piece of work at a time: its callers hold the machine's store lock as soon as
+ * more than one CPU runs core code.
  */
 #include <xenopus/io.h>
 #include <xenopus/platform.h>
@@ -50,7 +50,7 @@ void xs_account(struct xs_view *view)
 {
 	struct list *pos;
 
-	list_for_each(pos, &xs_connections) {
+	list_for_each (pos, &xs_connections) {
 		struct domain_store *c = list_entry(pos, struct domain_store, link);
 
 		if (view->recount)
@@ -68,12 +68,13 @@ unsigned xs_audit(void)
 	struct list *pos;
 	unsigned wrong = 0;
 
-	list_for_each(pos, &xs_connections) {
+	list_for_each (pos, &xs_connections) {
 		struct domain_store *c = list_entry(pos, struct domain_store, link);
 		unsigned n = xs_tree_count(xs_main.root, c->id);
 
 		if (n != c->nodes) {
-			xlog(LOG_ERROR, "xenstore: domain %u owns %u nodes, accounted are %u", c->id, n, c->nodes);
+			xlog(LOG_ERROR, "xenstore: domain %u owns %u nodes, accounted are %u",
+			     c->id, n, c->nodes);
 			wrong++;
 		}
 	}
@@ -106,8 +107,9 @@ static int core_request(uint32_t type, const char *path, const char *more, size_
 		*out = &rp;
 	if (!rp.error)
 		return 0;
-	return !xstrcmp(rp.error, "ENOENT") ? -XEN_ENOENT :
-	       !xstrcmp(rp.error, "ENOMEM") ? -XEN_ENOMEM : -XEN_EINVAL;
+	return !xstrcmp(rp.error, "ENOENT")   ? -XEN_ENOENT
+	       : !xstrcmp(rp.error, "ENOMEM") ? -XEN_ENOMEM
+					      : -XEN_EINVAL;
 }
 
 int store_write(const char *path, const char *value)
@@ -163,7 +165,9 @@ int store_init(void)
 	return store_write("/tool/xenstored", "");
 }
 
-/* Who may do what with a new node: only the core writes, the domain reads; or the domain owns it. */
+/*
+ * Who may do what with a new node: only the core writes, the domain reads; or the domain owns it.
+ */
 enum access { RO, RW };
 
 struct introducer {
@@ -202,14 +206,26 @@ static void uuid_text(const uint8_t uuid[16], char out[37])
 	}
 }
 
-/* The directories and files that a domain's tools and kernel expect, after what xl writes for a PV guest. */
+/*
+ * The directories and files that a domain's tools and kernel expect, after what xl writes for a PV
+ * guest.
+ */
 static void introduce_nodes(struct introducer *in)
 {
-	static const char *const ro_dirs[] = { "cpu", "memory", "device", "control", "store", "console" };
+	static const char *const ro_dirs[] = { "cpu",	  "memory", "device",
+					       "control", "store",  "console" };
 	static const char *const rw_nodes[] = {
-		"control/shutdown", "control/feature-poweroff", "control/feature-reboot",
-		"control/feature-suspend", "control/sysrq", "device/suspend/event-channel", "data", "drivers",
-		"feature", "attr", "error",
+		"control/shutdown",
+		"control/feature-poweroff",
+		"control/feature-reboot",
+		"control/feature-suspend",
+		"control/sysrq",
+		"device/suspend/event-channel",
+		"data",
+		"drivers",
+		"feature",
+		"attr",
+		"error",
 	};
 	struct domain *d = in->d;
 	char uuid[37], text[48];
@@ -228,7 +244,8 @@ static void introduce_nodes(struct introducer *in)
 	for (unsigned i = 0; i < ARRAY_SIZE(ro_dirs); i++)
 		node(in, RO, "", "/local/domain/%u/%s", d->id, ro_dirs[i]);
 	for (unsigned i = 0; i < d->max_vcpus; i++)
-		node(in, RO, d->vcpu[i] ? "online" : "offline", "/local/domain/%u/cpu/%u/availability", d->id, i);
+		node(in, RO, d->vcpu[i] ? "online" : "offline",
+		     "/local/domain/%u/cpu/%u/availability", d->id, i);
 	xsnprintf(text, sizeof(text), "%lu", (unsigned long)d->mm.max_pages * 4);
 	node(in, RO, text, "/local/domain/%u/memory/static-max", d->id);
 	xsnprintf(text, sizeof(text), "%lu", (unsigned long)d->mm.tot_pages * 4);

@@ -6,8 +6,8 @@
  *	request: answered from view, logged with a fingerprint of the reply
  *	end: common tree == base?  yes: view becomes the common tree
  *	                           no: the log is replayed on the common tree; if every reply
- *	                               comes out the same, nobody can tell that it did not all happen
- *	                               now: that becomes the common tree. Else EAGAIN.
+ *	                               comes out the same, nobody can tell that it did not all
+ *happen now: that becomes the common tree. Else EAGAIN.
  *
  * So a transaction fails only when somebody changed what it looked at.
  */
@@ -52,7 +52,7 @@ static struct transaction *find(struct domain_store *c, uint32_t id)
 {
 	struct list *pos;
 
-	list_for_each(pos, &c->transactions) {
+	list_for_each (pos, &c->transactions) {
 		struct transaction *t = list_entry(pos, struct transaction, link);
 
 		if (t->id == id)
@@ -65,7 +65,7 @@ static void drop(struct domain_store *c, struct transaction *t)
 {
 	struct list *pos, *tmp;
 
-	list_for_each_safe(pos, tmp, &t->log)
+	list_for_each_safe (pos, tmp, &t->log)
 		heap_free(list_entry(pos, struct logged, link));
 	xs_node_put(t->view.root);
 	xs_node_put(t->base);
@@ -142,7 +142,7 @@ static bool replay(struct domain_store *c, struct transaction *t, struct xs_view
 {
 	struct list *pos;
 
-	list_for_each(pos, &t->log) {
+	list_for_each (pos, &t->log) {
 		struct logged *l = list_entry(pos, struct logged, link);
 		struct xs_request rq = { .type = l->type, .len = l->len, .payload = l->payload };
 
@@ -176,7 +176,7 @@ static int commit(struct domain_store *c, struct transaction *t)
 	xs_main = view;
 	xs_account(&xs_main);
 
-	list_for_each(pos, &t->log) {
+	list_for_each (pos, &t->log) {
 		struct logged *l = list_entry(pos, struct logged, link);
 
 		if (l->changed && xs_canon(c, l->payload, change.path))

@@ -7,9 +7,10 @@
  *	view B --> root --+--> tool, vm, ...       ... and all else is shared.
  *	             `------> local --> ...
  *
- * The rule: a node with more than one reference is read-only. own() makes the path to a node exclusive from the
- * root down; every intermediate state means the same, so running out of memory half-way harms nothing.
- * Depth is bounded (XS_DEPTH_MAX), which makes recursion safe where it is used.
+ * The rule: a node with more than one reference is read-only. own() makes the path to a node
+ *exclusive from the root down; every intermediate state means the same, so running out of memory
+ *half-way harms nothing. Depth is bounded (XS_DEPTH_MAX), which makes recursion safe where it is
+ *used.
  */
 #include "xenstore.h"
 
@@ -129,7 +130,9 @@ fail:
 	return NULL;
 }
 
-/* Make *@ref, a reference to a node, the only one, by a copy if need be. NULL when out of memory. */
+/*
+ * Make *@ref, a reference to a node, the only one, by a copy if need be. NULL when out of memory.
+ */
 static struct xs_node *own(struct xs_node **ref)
 {
 	struct xs_node *copy;
@@ -242,8 +245,12 @@ struct xs_node *xs_tree_own(struct xs_view *view, const char *path)
 	return n;
 }
 
-/* The missing nodes of a path, made apart from the tree: a chain hung in by one store, or not at all. */
-static struct xs_node *make_chain(const char *path, const struct xs_perms *perms, struct xs_node **last)
+/*
+ * The missing nodes of a path, made apart from the tree: a chain hung in by one store, or not at
+ * all.
+ */
+static struct xs_node *make_chain(const char *path, const struct xs_perms *perms,
+				  struct xs_node **last)
 {
 	struct xs_node *first = NULL, *n;
 	const char *name;

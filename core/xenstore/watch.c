@@ -2,8 +2,9 @@
 /*
  * watch.c - who wants to know of changes, and telling them
  *
- * A watch on a node hears of changes of that node and of all below it, and of the node's end when one above
- * it is removed. Nobody hears of a node that he may not read: the path alone may be a secret.
+ * A watch on a node hears of changes of that node and of all below it, and of the node's end when
+ * one above it is removed. Nobody hears of a node that he may not read: the path alone may be a
+ * secret.
  */
 #include "xenstore.h"
 
@@ -34,7 +35,8 @@ static bool covers(const char *above, const char *path)
 
 static void report(const struct watch *w, const char *path)
 {
-	static char payload[XENSTORE_PAYLOAD_MAX]; /* not on the stack; one CPU at a time is in the store */
+	static char payload[XENSTORE_PAYLOAD_MAX]; /* not on the stack; one CPU at a time is in the
+						      store */
 	int len;
 
 	if (w->skip && xstrlen(path) >= w->skip)
@@ -60,7 +62,7 @@ void xs_watch_fire(const char *path, bool removed, struct xs_node *before, struc
 {
 	struct list *pos;
 
-	list_for_each(pos, &watches) {
+	list_for_each (pos, &watches) {
 		struct watch *w = list_entry(pos, struct watch, link);
 		const char *what;
 
@@ -79,7 +81,7 @@ void xs_watch_fire_special(const char *path)
 {
 	struct list *pos;
 
-	list_for_each(pos, &watches) {
+	list_for_each (pos, &watches) {
 		struct watch *w = list_entry(pos, struct watch, link);
 
 		if (w->c->privileged && !xstrcmp(w->path, path))
@@ -98,7 +100,8 @@ static bool parse(struct domain_store *c, const struct xs_request *rq, char path
 	*token = rq->payload + path_len;
 	*skip = 0;
 	if (rq->payload[0] == '@') {
-		if (xstrcmp(rq->payload, "@introduceDomain") && xstrcmp(rq->payload, "@releaseDomain"))
+		if (xstrcmp(rq->payload, "@introduceDomain") &&
+		    xstrcmp(rq->payload, "@releaseDomain"))
 			return false;
 		xstrlcpy(path, rq->payload, XS_PATH_MAX + 1);
 		return true;
@@ -114,7 +117,7 @@ static struct watch *find(const struct domain_store *c, const char *path, const 
 {
 	struct list *pos;
 
-	list_for_each(pos, &watches) {
+	list_for_each (pos, &watches) {
 		struct watch *w = list_entry(pos, struct watch, link);
 
 		if (w->c == c && !xstrcmp(w->path, path) && !xstrcmp(w->token, token))
@@ -193,7 +196,7 @@ void xs_watch_reset(struct domain_store *c)
 {
 	struct list *pos, *tmp;
 
-	list_for_each_safe(pos, tmp, &watches)
+	list_for_each_safe (pos, tmp, &watches)
 		if (list_entry(pos, struct watch, link)->c == c)
 			drop(list_entry(pos, struct watch, link));
 }

@@ -9,9 +9,9 @@
  *	tree.c        nodes, and nothing of who asks
  *	store.c       the store as a whole, and the core's own way in
  *
- * The tree is persistent in the functional sense: a node that two trees share is never changed, but copied
- * on the way to the change. So a transaction's view costs one reference on the root, lives beside the
- * tree of all others, and dies by dropping that reference.
+ * The tree is persistent in the functional sense: a node that two trees share is never changed, but
+ *copied on the way to the change. So a transaction's view costs one reference on the root, lives
+ *beside the tree of all others, and dies by dropping that reference.
  */
 #ifndef XENOPUS_XENSTORE_H
 #define XENOPUS_XENSTORE_H
@@ -20,25 +20,28 @@
 #include <xenopus/lib.h>
 #include <xen/io/xs_wire.h>
 
-#define XS_PATH_MAX XENSTORE_ABS_PATH_MAX
+#define XS_PATH_MAX  XENSTORE_ABS_PATH_MAX
 #define XS_DEPTH_MAX 32 /* components of a path */
 #define XS_PERMS_MAX 8
 
 /* What one domain may have; the core may have all it wants. */
-#define XS_QUOTA_NODES 1000u
-#define XS_QUOTA_WATCHES 128u
+#define XS_QUOTA_NODES	      1000u
+#define XS_QUOTA_WATCHES      128u
 #define XS_QUOTA_TRANSACTIONS 10u
-#define XS_QUOTA_VALUE 2048u
-#define XS_QUOTA_PERMS 5u
-#define XS_QUOTA_TX_BYTES 65536u     /* requests logged in one transaction */
+#define XS_QUOTA_VALUE	      2048u
+#define XS_QUOTA_PERMS	      5u
+#define XS_QUOTA_TX_BYTES     65536u  /* requests logged in one transaction */
 #define XS_QUOTA_OUTPUT_BYTES 131072u /* replies and events not yet taken */
 
 /* ---- tree.c ---- */
 
-#define XS_PERM_READ 1u
+#define XS_PERM_READ  1u
 #define XS_PERM_WRITE 2u
 
-/** struct xs_perm - @perms (XS_PERM_*) for @id; in a node's first entry @id owns it, @perms are the others'. */
+/**
+ * struct xs_perm - @perms (XS_PERM_*) for @id; in a node's first entry @id owns it, @perms are the
+ * others'.
+ */
 struct xs_perm {
 	domid_t id;
 	uint16_t perms;
@@ -64,8 +67,8 @@ struct xs_node {
 #define XS_VIEW_OWNERS 8
 
 /**
- * struct xs_view - a tree and by how much it differs in every owner's number of nodes from what the owners'
- * accounts say. @recount: too many owners, count anew.
+ * struct xs_view - a tree and by how much it differs in every owner's number of nodes from what the
+ * owners' accounts say. @recount: too many owners, count anew.
  */
 struct xs_view {
 	struct xs_node *root;
@@ -91,18 +94,23 @@ struct xs_node *xs_tree_nearest(struct xs_node *root, const char *path);
 /** xs_tree_missing() - how many nodes xs_tree_make() would create. */
 unsigned xs_tree_missing(struct xs_node *root, const char *path);
 /**
- * xs_tree_make() - the node at @path, for changing: created, with missing parents, when not there. New nodes
- * take their permissions from the parent, and @owner (or the parent's) as owner. NULL when out of memory: then the view
- * means the same as before.
+ * xs_tree_make() - the node at @path, for changing: created, with missing parents, when not there.
+ * New nodes take their permissions from the parent, and @owner (or the parent's) as owner. NULL
+ * when out of memory: then the view means the same as before.
  */
 struct xs_node *xs_tree_make(struct xs_view *view, const char *path, domid_t owner);
-/** xs_tree_own() - the existing node at @path, for changing; NULL when out of memory (or not there). */
+/**
+ * xs_tree_own() - the existing node at @path, for changing; NULL when out of memory (or not there).
+ */
 struct xs_node *xs_tree_own(struct xs_view *view, const char *path);
 /** xs_node_set_value() - 0 or -XEN_ENOMEM. @n must come from xs_tree_make() or _own(). */
 int xs_node_set_value(struct xs_node *n, const char *value, uint32_t len);
 /** xs_tree_set_perms() - 0 or -errno. */
 int xs_tree_set_perms(struct xs_view *view, const char *path, const struct xs_perms *perms);
-/** xs_tree_remove() - the node and all below it. 0, -XEN_ENOENT, -XEN_ENOMEM, -XEN_EINVAL (the root). */
+/**
+ * xs_tree_remove() - the node and all below it. 0, -XEN_ENOENT, -XEN_ENOMEM, -XEN_EINVAL (the
+ * root).
+ */
 int xs_tree_remove(struct xs_view *view, const char *path);
 /** xs_tree_count() - nodes owned by @id in the tree. */
 unsigned xs_tree_count(const struct xs_node *root, domid_t id);
@@ -174,7 +182,9 @@ struct xs_reply {
 	char payload[XENSTORE_PAYLOAD_MAX];
 };
 
-/** struct xs_change - what a request changed, for the watches; @path: what it was about, canonical. */
+/**
+ * struct xs_change - what a request changed, for the watches; @path: what it was about, canonical.
+ */
 struct xs_change {
 	bool changed, removed;
 	char path[XS_PATH_MAX + 1];
@@ -216,8 +226,8 @@ void xs_tx_reset(struct domain_store *c);
 /* ---- ring.c ---- */
 
 /** xs_send() - queue a message to @c. False when it had to be dropped. */
-bool xs_send(struct domain_store *c, uint32_t type, uint32_t req_id, uint32_t tx_id, const char *payload,
-	     uint32_t len);
+bool xs_send(struct domain_store *c, uint32_t type, uint32_t req_id, uint32_t tx_id,
+	     const char *payload, uint32_t len);
 /** xs_flush() - move queued messages of all connections into their rings. */
 void xs_flush(void);
 void xs_drop_output(struct domain_store *c);

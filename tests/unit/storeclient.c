@@ -34,7 +34,8 @@ void sc_kick(struct store_client *c)
 {
 	struct evtchn_send send = { .port = c->port };
 
-	must(sw_op(c->d->vcpu[0], do_event_channel_op, EVTCHNOP_send, &send, sizeof(send)) == 0, "send");
+	must(sw_op(c->d->vcpu[0], do_event_channel_op, EVTCHNOP_send, &send, sizeof(send)) == 0,
+	     "send");
 }
 
 void sc_put(struct store_client *c, const void *bytes, uint32_t len)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest's xenbus for tests: speaks through a domain's real ring page and event channel, in whatever pieces
- * fit, and keeps the watch events that come in between.
+ * A guest's xenbus for tests: speaks through a domain's real ring page and event channel, in
+ * whatever pieces fit, and keeps the watch events that come in between.
  */
 #ifndef XENOPUS_STORECLIENT_H
 #define XENOPUS_STORECLIENT_H

@@ -48,7 +48,8 @@ static void kick(void)
 {
 	struct evtchn_send send = { .port = port };
 
-	assert_int_equal(sw_op(d->vcpu[0], do_event_channel_op, EVTCHNOP_send, &send, sizeof(send)), 0);
+	assert_int_equal(sw_op(d->vcpu[0], do_event_channel_op, EVTCHNOP_send, &send, sizeof(send)),
+			 0);
 }
 
 static void guest_puts(const char *s)
@@ -168,11 +169,21 @@ static void random_indices(void **state)
 	log_threshold = LOG_ERROR;
 	for (unsigned i = 0; i < 20000; i++) {
 		switch (rand() % 5) {
-		case 0: ring->out_prod = (uint32_t)rand(); break;
-		case 1: ring->out_prod += (uint32_t)rand() % 4096; break;
-		case 2: ring->in_cons = (uint32_t)rand() % 2 ? ring->in_prod : (uint32_t)rand(); break;
-		case 3: ring->out_cons = ring->in_prod = (uint32_t)rand(); break;
-		case 4: console_input(d, "input", 5); break;
+		case 0:
+			ring->out_prod = (uint32_t)rand();
+			break;
+		case 1:
+			ring->out_prod += (uint32_t)rand() % 4096;
+			break;
+		case 2:
+			ring->in_cons = (uint32_t)rand() % 2 ? ring->in_prod : (uint32_t)rand();
+			break;
+		case 3:
+			ring->out_cons = ring->in_prod = (uint32_t)rand();
+			break;
+		case 4:
+			console_input(d, "input", 5);
+			break;
 		}
 		if (rand() % 3 == 0)
 			testplat_clear();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hypercall dispatch: numbers, registers, refusals, continuation, statistics; multicalls; and the small
- * hypercalls of core/hypercall and core/grant.
+ * Hypercall dispatch: numbers, registers, refusals, continuation, statistics; multicalls; and the
+ * small hypercalls of core/hypercall and core/grant.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -71,18 +71,25 @@ static void refusals(void **state)
 		unsigned nr;
 		long result;
 	} refused[] = {
-		{ __HYPERVISOR_platform_op, -XEN_EPERM },  { __HYPERVISOR_domctl, -XEN_EPERM },
-		{ __HYPERVISOR_sysctl, -XEN_EPERM },	   { __HYPERVISOR_kexec_op, -XEN_EPERM },
-		{ __HYPERVISOR_xsm_op, -XEN_ENOSYS },	   { __HYPERVISOR_tmem_op, -XEN_ENOSYS },
-		{ __HYPERVISOR_hvm_op, -XEN_EINVAL },	   { __HYPERVISOR_xenpmu_op, -XEN_EOPNOTSUPP },
-		{ 11, -XEN_ENOSYS },			   { 47, -XEN_ENOSYS },
-		{ 63, -XEN_ENOSYS },			   { 64, -XEN_ENOSYS },
+		{ __HYPERVISOR_platform_op, -XEN_EPERM },
+		{ __HYPERVISOR_domctl, -XEN_EPERM },
+		{ __HYPERVISOR_sysctl, -XEN_EPERM },
+		{ __HYPERVISOR_kexec_op, -XEN_EPERM },
+		{ __HYPERVISOR_xsm_op, -XEN_ENOSYS },
+		{ __HYPERVISOR_tmem_op, -XEN_ENOSYS },
+		{ __HYPERVISOR_hvm_op, -XEN_EINVAL },
+		{ __HYPERVISOR_xenpmu_op, -XEN_EOPNOTSUPP },
+		{ 11, -XEN_ENOSYS },
+		{ 47, -XEN_ENOSYS },
+		{ 63, -XEN_ENOSYS },
+		{ 64, -XEN_ENOSYS },
 		{ ~0u, -XEN_ENOSYS },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(refused); i++)
 		assert_int_equal(hypercall(refused[i].nr, 0, 0, 0), refused[i].result);
-	assert_int_equal(hypercall(UINT64_C(1) << 32 | __HYPERVISOR_xen_version, 0, 0, 0), -XEN_ENOSYS);
+	assert_int_equal(hypercall(UINT64_C(1) << 32 | __HYPERVISOR_xen_version, 0, 0, 0),
+			 -XEN_ENOSYS);
 	assert_int_equal(d->state, DOM_RUNNING);
 }
 
@@ -145,9 +152,11 @@ static void multicall_refuses(void **state)
 
 	/* A list that is not there, or stops being there. */
 	assert_int_equal(hypercall(__HYPERVISOR_multicall, 0x1000, 1, 0), -XEN_EFAULT);
-	assert_int_equal(hypercall(__HYPERVISOR_multicall, UINT64_C(0xffff800000000000), 1, 0), -XEN_EFAULT);
-	assert_int_equal(hypercall(__HYPERVISOR_multicall, SW_VA + SW_PAGES * PAGE_SIZE - sizeof(*e), 2, 0),
+	assert_int_equal(hypercall(__HYPERVISOR_multicall, UINT64_C(0xffff800000000000), 1, 0),
 			 -XEN_EFAULT);
+	assert_int_equal(
+		hypercall(__HYPERVISOR_multicall, SW_VA + SW_PAGES * PAGE_SIZE - sizeof(*e), 2, 0),
+		-XEN_EFAULT);
 	assert_int_equal(hypercall(__HYPERVISOR_multicall, ENTRIES_VA, UINT64_MAX, 0) < 0, 1);
 }
 
@@ -167,7 +176,8 @@ static void multicall_is_preempted(void **state)
 	while (v->gate.regs.rip != RIP) {
 		assert_int_equal(v->gate.regs.rip, RIP - 2);
 		assert_int_equal(v->gate.regs.rax, __HYPERVISOR_multicall);
-		assert_int_equal((v->gate.regs.rdi - ENTRIES_VA) / sizeof(*e) + v->gate.regs.rsi, 64);
+		assert_int_equal((v->gate.regs.rdi - ENTRIES_VA) / sizeof(*e) + v->gate.regs.rsi,
+				 64);
 		assert_true(++traps < 64);
 		rc = hypercall(__HYPERVISOR_multicall, v->gate.regs.rdi, v->gate.regs.rsi, 0);
 	}
@@ -178,7 +188,10 @@ static void multicall_is_preempted(void **state)
 	assert_int_equal(d->stats.hypercall[__HYPERVISOR_xen_version].count, 64);
 }
 
-/* An event that the guest would take stops the list too, but each attempt gets at least one step on. */
+/*
+ * An event that the guest would take stops the list too, but each attempt gets at least one step
+ * on.
+ */
 static void multicall_yields_to_events(void **state)
 {
 	struct multicall_entry *e = entries();
@@ -265,7 +278,8 @@ static void xen_version(void **state)
 	uint8_t uuid[16];
 	uint32_t must = 1u << XENFEAT_mmu_pt_update_preserve_ad | 1u << XENFEAT_highmem_assist |
 			1u << XENFEAT_gnttab_map_avail_bits;
-	uint32_t never = 1u << XENFEAT_writable_page_tables | 1u << XENFEAT_auto_translated_physmap |
+	uint32_t never = 1u << XENFEAT_writable_page_tables |
+			 1u << XENFEAT_auto_translated_physmap |
 			 1u << XENFEAT_supervisor_mode_kernel | 1u << XENFEAT_dom0 |
 			 1u << XENFEAT_hvm_callback_vector;
 
@@ -302,15 +316,17 @@ static void console_io(void **state)
 	assert_string_equal(tp.console, "early words");
 	assert_int_equal(sw_call(v, do_console_io, CONSOLEIO_write, 11, 0x1000), -XEN_EFAULT);
 	assert_int_equal(sw_call(v, do_console_io, CONSOLEIO_read, 11, SW_ARGS), 0);
-	assert_int_equal(sw_call(v, do_console_io, CONSOLEIO_read, 0xffffffff, SW_ARGS), -XEN_E2BIG);
+	assert_int_equal(sw_call(v, do_console_io, CONSOLEIO_read, 0xffffffff, SW_ARGS),
+			 -XEN_E2BIG);
 	assert_int_equal(sw_call(v, do_console_io, 2, 0, 0), -XEN_ENOSYS);
 }
 
 static void vm_assist(void **state)
 {
 	static const unsigned valid[] = {
-		VMASST_TYPE_4gb_segments, VMASST_TYPE_writable_pagetables, VMASST_TYPE_pae_extended_cr3,
-		VMASST_TYPE_architectural_iopl, VMASST_TYPE_runstate_update_flag, VMASST_TYPE_m2p_strict,
+		VMASST_TYPE_4gb_segments,	  VMASST_TYPE_writable_pagetables,
+		VMASST_TYPE_pae_extended_cr3,	  VMASST_TYPE_architectural_iopl,
+		VMASST_TYPE_runstate_update_flag, VMASST_TYPE_m2p_strict,
 	};
 	uint64_t all = 0;
 
@@ -319,7 +335,8 @@ static void vm_assist(void **state)
 		assert_int_equal(sw_call(v, do_vm_assist, VMASST_CMD_enable, valid[i], 0), 0);
 		assert_int_equal(d->mm.vm_assist, all);
 	}
-	assert_int_equal(sw_call(v, do_vm_assist, VMASST_CMD_disable, VMASST_TYPE_m2p_strict, 0), 0);
+	assert_int_equal(sw_call(v, do_vm_assist, VMASST_CMD_disable, VMASST_TYPE_m2p_strict, 0),
+			 0);
 	assert_int_equal(d->mm.vm_assist, all & ~(UINT64_C(1) << VMASST_TYPE_m2p_strict));
 	assert_int_equal(sw_call(v, do_vm_assist, VMASST_CMD_enable, 20, 0), -XEN_EINVAL);
 	assert_int_equal(sw_call(v, do_vm_assist, VMASST_CMD_enable, 64, 0), -XEN_EINVAL);
@@ -336,12 +353,14 @@ static void physdev_op(void **state)
 	assert_int_equal(sw_op(v, do_physdev_op, PHYSDEVOP_set_iopl, &iopl, sizeof(iopl)), 0);
 	assert_int_equal(v->arch.iopl, 1);
 	iopl.iopl = 4;
-	assert_int_equal(sw_op(v, do_physdev_op, PHYSDEVOP_set_iopl, &iopl, sizeof(iopl)), -XEN_EINVAL);
+	assert_int_equal(sw_op(v, do_physdev_op, PHYSDEVOP_set_iopl, &iopl, sizeof(iopl)),
+			 -XEN_EINVAL);
 	assert_int_equal(v->arch.iopl, 1);
 	map.bitmap.p = (void *)(uintptr_t)SW_VA;
 	assert_int_equal(sw_op(v, do_physdev_op, PHYSDEVOP_set_iobitmap, &map, sizeof(map)), 0);
 	map.nr_ports++;
-	assert_int_equal(sw_op(v, do_physdev_op, PHYSDEVOP_set_iobitmap, &map, sizeof(map)), -XEN_EINVAL);
+	assert_int_equal(sw_op(v, do_physdev_op, PHYSDEVOP_set_iobitmap, &map, sizeof(map)),
+			 -XEN_EINVAL);
 	assert_int_equal(sw_op(v, do_physdev_op, PHYSDEVOP_map_pirq, scratch, 64), -XEN_EPERM);
 	assert_int_equal(sw_op(v, do_physdev_op, PHYSDEVOP_eoi, scratch, 64), -XEN_EINVAL);
 	assert_int_equal(sw_call(v, do_physdev_op, PHYSDEVOP_eoi, 0x1000, 0), -XEN_EFAULT);
@@ -355,14 +374,16 @@ static void physdev_op(void **state)
 static void event_channel_op_compat(void **state)
 {
 	struct evtchn_op op = { .cmd = EVTCHNOP_alloc_unbound,
-				.u.alloc_unbound = { .dom = DOMID_SELF, .remote_dom = DOMID_SELF } };
+				.u.alloc_unbound = { .dom = DOMID_SELF,
+						     .remote_dom = DOMID_SELF } };
 	struct evtchn_op *guest = sw_ptr(d, SW_ARGS);
 
 	memcpy(guest, &op, sizeof(op));
 	assert_int_equal(hypercall(__HYPERVISOR_event_channel_op_compat, SW_ARGS, 0, 0), 0);
 	assert_true(guest->u.alloc_unbound.port > 0);
 	guest->cmd = 99;
-	assert_int_equal(hypercall(__HYPERVISOR_event_channel_op_compat, SW_ARGS, 0, 0), -XEN_EINVAL);
+	assert_int_equal(hypercall(__HYPERVISOR_event_channel_op_compat, SW_ARGS, 0, 0),
+			 -XEN_EINVAL);
 }
 
 /* ---- grant tables ---- */
@@ -430,10 +451,13 @@ static void grant_tables(void **state)
 	setup.dom = 99;
 	assert_int_equal(grant(GNTTABOP_setup_table, &setup, sizeof(setup)), 0);
 	assert_int_equal(setup.status, GNTST_bad_domain);
-	assert_int_equal(sw_call(v, do_grant_table_op, GNTTABOP_setup_table, SW_ARGS, 2), -XEN_EINVAL);
+	assert_int_equal(sw_call(v, do_grant_table_op, GNTTABOP_setup_table, SW_ARGS, 2),
+			 -XEN_EINVAL);
 	assert_int_equal(sw_call(v, do_grant_table_op, 99, SW_ARGS, 1), -XEN_ENOSYS);
-	assert_int_equal(sw_call(v, do_grant_table_op, GNTTABOP_copy, SW_ARGS, 0x80000000), -XEN_EINVAL);
-	assert_int_equal(sw_call(v, do_grant_table_op, GNTTABOP_map_grant_ref, 0x1000, 1), -XEN_EFAULT);
+	assert_int_equal(sw_call(v, do_grant_table_op, GNTTABOP_copy, SW_ARGS, 0x80000000),
+			 -XEN_EINVAL);
+	assert_int_equal(sw_call(v, do_grant_table_op, GNTTABOP_map_grant_ref, 0x1000, 1),
+			 -XEN_EFAULT);
 	assert_int_equal(sw_call(v, do_grant_table_op, GNTTABOP_map_grant_ref, 0x1000, 0), 0);
 }
 

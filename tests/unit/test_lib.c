@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core/lib: strings, printf against the C library's, the log with its limits, assertions; and the bare-metal
- * memory functions against the C library's, under other names.
+ * core/lib: strings, printf against the C library's, the log with its limits, assertions; and the
+ * bare-metal memory functions against the C library's, under other names.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -58,20 +58,23 @@ __attribute__((format(printf, 1, 2))) static void same(const char *fmt, ...)
 	got_len = xvsnprintf(got, sizeof(got), fmt, ap);
 	va_end(ap);
 	if (strcmp(want, got) || want_len != got_len)
-		fail_msg("\"%s\": \"%s\" (%d), the C library says \"%s\" (%d)", fmt, got, got_len, want, want_len);
+		fail_msg("\"%s\": \"%s\" (%d), the C library says \"%s\" (%d)", fmt, got, got_len,
+			 want, want_len);
 }
 
 static void printf_matches_libc(void **state)
 {
 	static const char *const flags[] = { "", "-", "0", "+", " ", "#", "-+", "0+", "#0", "-#" };
 	static const char *const sizes[] = { "", "3", "12", ".0", ".1", ".7", "12.7", "3.12" };
-	static const int64_t values[] = { 0, 1, -1, 42, -12345, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN };
+	static const int64_t values[] = { 0,	     1,		-1,	   42,	     -12345,
+					  INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN };
 
 	for (unsigned f = 0; f < ARRAY_SIZE(flags); f++)
 		for (unsigned s = 0; s < ARRAY_SIZE(sizes); s++)
 			for (unsigned i = 0; i < ARRAY_SIZE(values); i++)
 				for (const char *conv = "dixXu"; *conv; conv++) {
-					static const char *const lengths[] = { "hh", "h", "", "l", "ll", "z" };
+					static const char *const lengths[] = { "hh", "h",  "",
+									       "l",  "ll", "z" };
 					char fmt[32];
 
 					for (unsigned l = 0; l < ARRAY_SIZE(lengths); l++) {
@@ -116,7 +119,8 @@ static void memory_functions(void **state)
 
 	srand(1);
 	for (int round = 0; round < 20000; round++) {
-		size_t from = (size_t)rand() % 64, to = (size_t)rand() % 64, n = (size_t)rand() % 64;
+		size_t from = (size_t)rand() % 64, to = (size_t)rand() % 64,
+		       n = (size_t)rand() % 64;
 
 		for (size_t i = 0; i < sizeof(a); i++)
 			a[i] = b[i] = (unsigned char)(rand() % 3);

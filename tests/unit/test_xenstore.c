@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The store through a guest's ring: requests, rights, watches, transactions, quotas, and guests that write
- * nonsense into the ring. Random operations against a model are in test_xenstore_model.c.
+ * The store through a guest's ring: requests, rights, watches, transactions, quotas, and guests
+ * that write nonsense into the ring. Random operations against a model are in
+ * test_xenstore_model.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -74,8 +75,15 @@ static void nodes(void **state)
 static void what_a_kernel_asks_first(void **state)
 {
 	static const char *const there[] = {
-		"name", "domid", "vm", "memory/target", "memory/static-max", "cpu/0/availability",
-		"control/shutdown", "store/port", "store/ring-ref",
+		"name",
+		"domid",
+		"vm",
+		"memory/target",
+		"memory/static-max",
+		"cpu/0/availability",
+		"control/shutdown",
+		"store/port",
+		"store/ring-ref",
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(there); i++)
@@ -101,7 +109,14 @@ static void what_a_kernel_asks_first(void **state)
 static void bad_requests(void **state)
 {
 	static const char *const bad_paths[] = {
-		"", "/local//x", "/local/", "//", "data/", "data x", "/local/domain/1/data/\x01", "data/\xc3\xa9",
+		"",
+		"/local//x",
+		"/local/",
+		"//",
+		"data/",
+		"data x",
+		"/local/domain/1/data/\x01",
+		"data/\xc3\xa9",
 	};
 	char deep[100] = "data", large[XENSTORE_PAYLOAD_MAX];
 
@@ -346,7 +361,8 @@ static void quotas(void **state)
 			last = at < a.len;
 		}
 		assert_int_equal(names, made + 1);
-		assert_false(sc_rpc(&a, XS_DIRECTORY_PART, 0, "data\0001", 7)); /* not where a name starts */
+		assert_false(sc_rpc(&a, XS_DIRECTORY_PART, 0, "data\0001",
+				    7)); /* not where a name starts */
 	}
 
 	made = 0;
@@ -377,7 +393,8 @@ static void slow_reader(void **state)
 	value[2000] = '\0';
 	assert_true(sc_write(&a, 0, "data/big", value));
 	h.req_id = a.next_req;
-	while (asked < 200 && a.ring->req_prod - a.ring->req_cons + sizeof(h) + 9 <= XENSTORE_RING_SIZE) {
+	while (asked < 200 &&
+	       a.ring->req_prod - a.ring->req_cons + sizeof(h) + 9 <= XENSTORE_RING_SIZE) {
 		sc_put(&a, &h, sizeof(h));
 		sc_put(&a, "data/big", 9);
 		sc_kick(&a);
@@ -430,7 +447,8 @@ static void hostile_ring(void **state)
 	a.ring->rsp_prod = 54321;
 	h.len = 5;
 	for (unsigned i = 0; i < 21; i++)
-		a.ring->req[MASK_XENSTORE_IDX(a.ring->req_prod + i)] = i < 16 ? ((char *)&h)[i] : "data"[i - 16];
+		a.ring->req[MASK_XENSTORE_IDX(a.ring->req_prod + i)] =
+			i < 16 ? ((char *)&h)[i] : "data"[i - 16];
 	a.ring->req_prod += 21;
 	sc_kick(&a);
 	assert_int_equal(a.ring->error, XENSTORE_ERROR_NONE);
@@ -449,21 +467,34 @@ static void random_ring(void **state)
 		unsigned changes = 1 + (unsigned)rand() % 40;
 
 		while (changes--) {
-			uint32_t *header = (uint32_t *)(void *)(a.ring->req + (rand() % 1024 & ~15));
+			uint32_t *header =
+				(uint32_t *)(void *)(a.ring->req + (rand() % 1024 & ~15));
 
 			switch (rand() % 8) {
-			case 0: a.ring->req[rand() % 1024] = (char)rand(); break;
-			case 1: a.ring->rsp[rand() % 1024] = (char)rand(); break;
-			case 2: a.ring->req_prod += (uint32_t)rand() % 200; break;
-			case 3: a.ring->rsp_cons = a.ring->rsp_prod; break;
-			case 4: a.ring->req_cons = (uint32_t)rand(); break;
+			case 0:
+				a.ring->req[rand() % 1024] = (char)rand();
+				break;
+			case 1:
+				a.ring->rsp[rand() % 1024] = (char)rand();
+				break;
+			case 2:
+				a.ring->req_prod += (uint32_t)rand() % 200;
+				break;
+			case 3:
+				a.ring->rsp_cons = a.ring->rsp_prod;
+				break;
+			case 4:
+				a.ring->req_cons = (uint32_t)rand();
+				break;
 			case 5:
 				/* Something that may be a request. */
 				header[0] = (uint32_t)rand() % XS_TYPE_COUNT;
 				header[2] = (uint32_t)rand() % 3;
 				header[3] = (uint32_t)rand() % 24;
 				break;
-			case 6: memcpy(header, "data/a\0data/b\0/", 16); break;
+			case 6:
+				memcpy(header, "data/a\0data/b\0/", 16);
+				break;
 			case 7:
 				if (rand() % 50 == 0)
 					a.ring->rsp_cons = (uint32_t)rand();

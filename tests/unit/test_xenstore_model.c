@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random requests, in and out of transactions, against a model that is too simple to be wrong: a table of all
- * possible paths. A transaction of the model is a copy of the table and a list of requests; it commits when
- * doing the list again on the present table gives the same answers.
+ * Random requests, in and out of transactions, against a model that is too simple to be wrong: a
+ * table of all possible paths. A transaction of the model is a copy of the table and a list of
+ * requests; it commits when doing the list again on the present table gives the same answers.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,10 +15,10 @@
 #include "../../core/xenstore/xenstore.h"
 
 /* The universe: "data", and three names at each of three levels below it. */
-#define NAMES 3u
-#define PATHS (1u + 3u + 9u + 27u)
+#define NAMES	     3u
+#define PATHS	     (1u + 3u + 9u + 27u)
 #define TRANSACTIONS 4u
-#define LOG 64u
+#define LOG	     64u
 
 static unsigned parent_of(unsigned p)
 {
@@ -88,7 +88,8 @@ static void directory(const struct model *m, unsigned p, struct answer *a)
 		for (unsigned c = 0; c < NAMES; c++) {
 			unsigned q = p * NAMES + 1 + c;
 
-			if (q < PATHS && m->exists[q] && m->born[q] > last && (!first || m->born[q] < m->born[first]))
+			if (q < PATHS && m->exists[q] && m->born[q] > last &&
+			    (!first || m->born[q] < m->born[first]))
 				first = q;
 		}
 		if (!first)
@@ -184,7 +185,8 @@ static void random_request(void)
 {
 	struct model_tx *t = rand() % 3 ? &txs[(unsigned)rand() % TRANSACTIONS] : NULL;
 	/* "data" itself stays: without it the domain could not make it again. */
-	struct request r = { .op = (enum op)(rand() % OPS), .path = 1 + (unsigned)rand() % (PATHS - 1) };
+	struct request r = { .op = (enum op)(rand() % OPS),
+			     .path = 1 + (unsigned)rand() % (PATHS - 1) };
 	struct answer a;
 
 	r.value = (unsigned)rand() % 4;

@@ -5,7 +5,10 @@
 
 #include "types.h"
 
-/** grant_destroy() - free @d's grant table, if it has one. After domain_mm_destroy(): no mapping is left. */
+/**
+ * grant_destroy() - free @d's grant table, if it has one. After domain_mm_destroy(): no mapping is
+ * left.
+ */
 void grant_destroy(struct domain *d);
 
 #endif
