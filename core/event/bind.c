@@ -107,6 +107,8 @@ int evtchn_bind_virq(struct domain *d, uint32_t virq, uint32_t vcpu)
 	c->notify_vcpu = (uint16_t)vcpu;
 	c->u.virq = virq;
 	v->event.virq_port[virq] = c->port;
+	if (virq == VIRQ_TIMER)
+		time_timer_bound(v);
 	return (int)c->port;
 }
 

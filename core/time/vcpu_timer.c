@@ -71,18 +71,28 @@ void time_set_singleshot(struct vcpu *v, uint64_t ns)
 	timer_set(&v->time.singleshot, ns);
 }
 
+/* Ticks nobody listens to are not worth an exit each: a booting kernel gets none. */
+static void start_periodic(struct vcpu *v)
+{
+	if (v->time.period_ns && v->sched.running && v->event.virq_port[VIRQ_TIMER])
+		periodic_work(v);
+}
+
 void time_set_periodic(struct vcpu *v, uint64_t ns)
 {
 	timer_stop(&v->time.periodic);
 	v->time.period_ns = ns;
-	if (ns && v->sched.running)
-		periodic_work(v);
+	start_periodic(v);
+}
+
+void time_timer_bound(struct vcpu *v)
+{
+	start_periodic(v);
 }
 
 void time_sched_in(struct vcpu *v)
 {
-	if (v->time.period_ns)
-		periodic_work(v);
+	start_periodic(v);
 }
 
 void time_sched_out(struct vcpu *v)

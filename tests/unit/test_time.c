@@ -12,6 +12,7 @@
 #include "smallworld.h"
 #include <xen/event_channel.h>
 #include <xen/vcpu.h>
+#include "../../core/event/evtchn.h"
 #include "../../core/time/clock.h"
 
 __extension__ typedef unsigned __int128 u128;
@@ -373,6 +374,16 @@ static void periodic_ticks_while_running(void **state)
 	time_sched_in(v);
 	advance(10000000);
 	assert_false(take(port));
+	/* Unbound, nothing is armed; bound while running, it starts. */
+	op.period_ns = 2000000;
+	assert_int_equal(evtchn_close(d, port), 0);
+	v->sched.running = true;
+	assert_int_equal(sw_vcpu_op(v, VCPUOP_set_periodic_timer, 0, &op, sizeof(op)), 0);
+	assert_false(v->time.periodic.active);
+	port = bind_timer();
+	assert_true(v->time.periodic.active);
+	time_sched_out(v);
+	v->sched.running = false;
 	op.period_ns = 999999;
 	assert_int_equal(sw_vcpu_op(v, VCPUOP_set_periodic_timer, 0, &op, sizeof(op)), -XEN_EINVAL);
 	op.period_ns = UINT64_MAX;

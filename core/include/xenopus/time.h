@@ -92,6 +92,8 @@ void time_set_periodic(struct vcpu *v, uint64_t ns);
  * it.
  */
 void time_sched_in(struct vcpu *v);
+/** time_timer_bound() - @v has just bound VIRQ_TIMER: its periodic timer has somebody to tick for. */
+void time_timer_bound(struct vcpu *v);
 void time_sched_out(struct vcpu *v);
 
 #endif
