@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Run one guest of guests/ with `xenopus run` and judge what it printed.
+
+check.py verdict XENOPUS GUEST   no FAIL line, a summary with at least one passed and none failed, exit status 0
+check.py crash XENOPUS GUEST     one crash line, exit status 1, the process in order (no sanitizer, no abort)
+
+Exit status: 0 right, 1 wrong, 77 (skipped) without a usable /dev/kvm.
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+TIMEOUT = 100
+# Of a guest with little memory, so that many can be tested at once.
+OPTIONS = ['--memory', '64']
+BROKEN = re.compile(r'AddressSanitizer|runtime error:|ThreadSanitizer|assertion|BUG|Aborted|backtrace', re.I)
+
+
+def run(xenopus, guest):
+    try:
+        done = subprocess.run([xenopus, 'run', *OPTIONS, guest], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=TIMEOUT, check=False)
+    except subprocess.TimeoutExpired as late:
+        text = (late.stdout or b'').decode(errors='replace')
+        return None, text
+    return done.returncode, done.stdout.decode(errors='replace').replace('\r', '')
+
+
+def wrong_verdict(status, text):
+    failed = [line for line in text.splitlines() if line.startswith('FAIL ')]
+    if failed:
+        return f'{len(failed)} cases failed'
+    summary = re.search(r'^(\w+): (\d+) passed, (\d+) failed$', text, re.M)
+    if not summary:
+        return 'no summary line'
+    passed = len(re.findall(r'^ok \w+: ', text, re.M))
+    if int(summary[2]) < 1 or int(summary[2]) != passed or int(summary[3]):
+        return f'the summary says {summary[0]!r} of {passed} ok lines'
+    return None if status == 0 else f'exit status {status}, not 0'
+
+
+def wrong_crash(status, text):
+    if re.search(r'^FAIL ', text, re.M):
+        return 'the guest lives on'
+    crashes = re.findall(r'^.*\bcrash.*$', text, re.M | re.I)
+    if not crashes:
+        return 'no line says that the domain crashed'
+    return None if status == 1 else f'exit status {status}, not 1'
+
+
+def main():
+    mode, xenopus, guest = sys.argv[1:]
+    if not os.access('/dev/kvm', os.R_OK | os.W_OK):
+        print('skipped: no usable /dev/kvm')
+        return 77
+    status, text = run(xenopus, guest)
+    print(text)
+    if status is None:
+        why = f'still running after {TIMEOUT} s'
+    elif status < 0 or BROKEN.search(text):
+        why = f'the process is not in order (status {status})'
+    else:
+        why = wrong_verdict(status, text) if mode == 'verdict' else wrong_crash(status, text)
+    if why:
+        print(f'{os.path.basename(guest)}: {why}')
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
