@@ -58,7 +58,8 @@ static void on_shutdown(struct domain *d, unsigned reason)
 	fg->shut_down = true;
 	fg->reason = reason;
 	core_stop();
-	g_main_context_invoke(NULL, quit_loop, NULL);
+	/* Not g_main_context_invoke(): before the loop runs that would quit it here, in vain. */
+	g_idle_add(quit_loop, NULL);
 }
 
 struct input {
