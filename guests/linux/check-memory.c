@@ -29,10 +29,10 @@ static void verify(const uint64_t *area, size_t pages, uint64_t seed, const char
 
 static void map_unmap(void)
 {
-	enum { AREAS = 600 };
+	enum { AREAS = 300 };
 	static uint64_t *area[AREAS];
 
-	for (int round = 0; round < 3; round++) {
+	for (int round = 0; round < 2; round++) {
 		for (int i = 0; i < AREAS; i++) {
 			area[i] = check_map(2 * PAGE, PROT_READ | PROT_WRITE);
 			for (int j = 0; j < 2 * PAGE_WORDS; j += 64)
@@ -48,7 +48,7 @@ static void map_unmap(void)
 	}
 }
 
-/* Half of what is free, in one piece: new page tables by the dozen, then all discarded at once. */
+/* A large piece: new page tables by the dozen, then all discarded at once. */
 static void big(void)
 {
 	struct sysinfo info;
@@ -57,8 +57,8 @@ static void big(void)
 
 	require(sysinfo(&info) == 0, "sysinfo: %m");
 	pages = info.freeram * info.mem_unit / 2 / PAGE;
-	if (pages > 65536)
-		pages = 65536;
+	if (pages > 8192)
+		pages = 8192;
 	area = check_map(pages * PAGE, PROT_READ | PROT_WRITE);
 	fill(area, pages, 1);
 	verify(area, pages, 1, "large area");
@@ -84,7 +84,7 @@ static void brk_heap(void)
 
 static void cow(void)
 {
-	enum { PAGES = 2048, CHILDREN = 4 };
+	enum { PAGES = 512, CHILDREN = 3 };
 	uint64_t *area = check_map(PAGES * PAGE, PROT_READ | PROT_WRITE);
 	pid_t child[CHILDREN];
 

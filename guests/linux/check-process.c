@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { EXECS = 300, PIPE_WORDS = 1 << 20 };
+enum { EXECS = 200, PIPE_WORDS = 1 << 18 };
 
 static void exec_exit(int status)
 {
@@ -68,7 +68,7 @@ static void vfork_exec(void)
 {
 	volatile int touched = 0;
 
-	for (volatile int i = 0; i < 50; i = i + 1) {
+	for (volatile int i = 0; i < 30; i = i + 1) {
 		pid_t pid = vfork();
 
 		require(pid >= 0, "vfork: %m");
@@ -80,7 +80,7 @@ static void vfork_exec(void)
 		}
 		check_wait(pid, 7);
 	}
-	require(touched == 50, "the parent of 50 vforks sees %d stores", touched);
+	require(touched == 30, "the parent of 30 vforks sees %d stores", touched);
 }
 
 static void pipe_writer(int fd)

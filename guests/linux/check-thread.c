@@ -10,7 +10,7 @@
 #include <sched.h>
 #include <time.h>
 
-enum { THREADS = 8, ADDITIONS = 20000, PINGS = 2000 };
+enum { THREADS = 8, ADDITIONS = 20000, PINGS = 500 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t turn_changed = PTHREAD_COND_INITIALIZER;
@@ -102,7 +102,7 @@ static void *nothing(void *arg)
 
 static void many(void)
 {
-	for (uintptr_t i = 0; i < 300; i++) {
+	for (uintptr_t i = 0; i < 100; i++) {
 		pthread_t thread;
 		void *result;
 
