@@ -17,12 +17,13 @@ import boot
 class Case:
     """One bad input: what to call it, the arguments, the status, and words the line must have one of."""
 
-    def __init__(self, name, arguments, status=1, words=(), prefix=()):
+    def __init__(self, name, arguments, status=1, words=(), prefix=(), one_line=True):
         self.name = name
         self.arguments = arguments
         self.status = status
         self.words = words
         self.prefix = list(prefix)
+        self.one_line = one_line
 
 
 class Files:
@@ -55,7 +56,7 @@ class Files:
 
 def usage_cases(kernel):
     return [
-        Case('no command', [], 2),
+        Case('no command', [], 2, ['Usage', 'usage'], one_line=False),
         Case('unknown command', ['jump'], 2, ['jump']),
         Case('no kernel', ['run'], 2, ['kernel', 'KERNEL']),
         Case('unknown option', ['run', '--no-such-option', kernel], 2, ['no-such-option']),
@@ -83,7 +84,8 @@ def kernel_cases(files, directory):
              words=['beyond']),
         Case('unreadable kernel', ['run', '/proc/self/mem']),
     ]
-    for size in (3, 600, 4096, files.payload + 100, len(files.good) // 2, len(files.good) - 100000):
+    for size in (3, 600, 4096, files.payload + 100, len(files.good) // 2,
+                 files.payload + files.length - 100):
         cases.append(Case(f'kernel cut to {size} bytes',
                           ['run', files.write(f'cut-{size}', files.good[:size])], words=['cut-']))
     elf = files.elf()
@@ -132,20 +134,25 @@ def kvm_cases(kernel):
 
 def run_case(verdict, case):
     """Status, exactly one line that names the thing, and an empty scratch directory afterwards."""
-    with tempfile.TemporaryDirectory() as home:
-        environment = dict(os.environ, TMPDIR=home, HOME=home)
+    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory() as cache:
+        environment = dict(os.environ, TMPDIR=home, HOME=home, XDG_CACHE_HOME=cache)
         done = subprocess.run(case.prefix + [boot.xenopus()] + case.arguments, cwd=home, timeout=60,
                               env=environment, stdin=subprocess.DEVNULL, capture_output=True,
                               check=False)
         left = os.listdir(home)
+        # Unpacked kernels may be kept for the next run; bad ones are not worth keeping.
+        if boot.kernel() not in case.arguments:
+            left += [name for _, _, names in os.walk(cache) for name in names]
     errors = done.stderr.decode(errors='replace').splitlines()
     print(f'{case.name}: status {done.returncode}: {" | ".join(errors)}')
     wanted = case.status if isinstance(case.status, tuple) else (case.status,)
     verdict.check(done.returncode in wanted,
                   f'{case.name}: status {done.returncode}, not {case.status}')
-    verdict.check(len(errors) == 1, f'{case.name}: {len(errors)} lines on standard error, not 1')
     verdict.check(not done.stdout, f'{case.name}: output on standard output')
-    verdict.check(errors and errors[0].startswith('xenopus: '), f"{case.name}: not 'xenopus: ...'")
+    if case.one_line:
+        verdict.check(len(errors) == 1, f'{case.name}: {len(errors)} lines on standard error, not 1')
+        verdict.check(errors and errors[0].startswith('xenopus: '),
+                      f"{case.name}: not 'xenopus: ...'")
     verdict.check(not case.words or any(word in line for word in case.words for line in errors),
                   f'{case.name}: the line names none of {case.words}')
     verdict.check(not left, f'{case.name}: left behind: {left}')
