@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* `xenopus run [options] KERNEL [-- kernel arguments]`: a machine and one domain in the foreground. */
+#include <errno.h>
 #include <glib.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <xenopus/control.h>
@@ -14,11 +14,12 @@
 #include "../machine.h"
 #include "cmd.h"
 #include "foreground.h"
+#include "load.h"
 
 static struct {
 	char *initrd, *log_level, *name, *kvm;
 	gint memory, vcpus;
-	gboolean stats, verbose;
+	gboolean stats, verbose, no_cache;
 	char **rest;
 } opt = { .memory = 256, .vcpus = 1 };
 
@@ -34,6 +35,8 @@ static const GOptionEntry entries[] = {
 	  "Least important lines to log: error, warn, info, debug (warn)", "LEVEL" },
 	{ "verbose", 'v', 0, G_OPTION_ARG_NONE, &opt.verbose,
 	  "Tell about host, kernel image and domain (log level info)", NULL },
+	{ "no-cache", 0, 0, G_OPTION_ARG_NONE, &opt.no_cache,
+	  "Unpack the kernel anew and do not keep it for the next time", NULL },
 	{ "kvm", 0, 0, G_OPTION_ARG_FILENAME, &opt.kvm, "KVM device (/dev/kvm)", "FILE" },
 	{ G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &opt.rest, NULL, NULL },
 	{ NULL, 0, 0, 0, NULL, NULL, NULL },
@@ -73,7 +76,24 @@ static char *take_kernel_arguments(int *argc, char **argv)
 
 static GMappedFile *open_initrd(GError **error)
 {
-	return g_mapped_file_new(opt.initrd, FALSE, error);
+	g_autoptr(GError) why = NULL;
+	GMappedFile *file = NULL;
+	struct stat st;
+
+	/* Before it is opened: a fifo would be waited for, a device read. */
+	if (stat(opt.initrd, &st) < 0)
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: cannot open the initrd: %s; check "
+			    "the path", opt.initrd, g_strerror(errno));
+	else if (!S_ISREG(st.st_mode))
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: is %s; give the file of an initrd",
+			    opt.initrd, S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
+	else if (st.st_size == 0)
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: is empty; make the initrd again, or "
+			    "leave out --initrd", opt.initrd);
+	else if (!(file = g_mapped_file_new(opt.initrd, FALSE, &why)))
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: cannot read the initrd: %s; check "
+			    "its permissions", opt.initrd, why->message);
+	return file;
 }
 
 static void print_line(void *to, const char *text)
@@ -166,57 +186,41 @@ static int verdict(const struct foreground *fg)
 	return cmd_error(STATUS_FAILED, "domain %s stopped: %s", fg->domain->name, reason_name(fg->reason));
 }
 
-static int run(const char *kernel, const char *cmdline, uint64_t started_ns)
+/* The kernel is being loaded; meanwhile make a machine, then a domain in it, and run that to its end. */
+static int run(struct load *load, GMappedFile *initrd, const char *cmdline, uint64_t started_ns)
 {
 	g_autoptr(GError) error = NULL;
-	g_autoptr(GMappedFile) initrd = NULL;
-	struct loader_kernel lk;
-	char why[256] = "";
-
-	if (opt.initrd && !(initrd = open_initrd(&error)))
-		return cmd_error(STATUS_FAILED, "%s", error->message);
-	if (!loader_open(kernel, &lk, &error) ||
-	    !loader_check_features(&lk, CORE_NOTE_FEATURES, &error))
-		return cmd_error(STATUS_FAILED, "%s", error->message);
-	if (opt.verbose)
-		loader_dump(&lk, stderr);
-
-	uint64_t loaded_ns = clock_ns();
 	/* Frame table, M2P, page tables of the tables: 2 % and a floor. */
 	uint64_t pages = (uint64_t)opt.memory << (20 - PAGE_SHIFT);
+	char why[256] = "";
 
-	if (!machine_init(opt.kvm ? opt.kvm : "/dev/kvm", pages + pages / 50 + 4096, &error)) {
-		loader_free(&lk);
-		machine_free();
+	if (!machine_init(opt.kvm ? opt.kvm : "/dev/kvm", pages + pages / 50 + 4096, &error))
 		return cmd_error(STATUS_FAILED, "%s", error->message);
-	}
 	machine.timed = opt.stats;
 	probe_print();
+	if (core_init())
+		return cmd_error(STATUS_FAILED, "the core cannot start in a machine of %d MiB: give another "
+				 "amount with --memory", opt.memory);
+	if (!load_wait(load, &error) ||
+	    !loader_check_features(&load->kernel, CORE_NOTE_FEATURES, &error))
+		return cmd_error(STATUS_FAILED, "%s", error->message);
+	if (opt.verbose)
+		loader_dump(&load->kernel, stderr);
 
-	int rc = core_init();
-
-	if (rc) {
-		loader_free(&lk);
-		machine_free();
-		return cmd_error(STATUS_FAILED, "the core cannot start in this machine (error %d)", -rc);
-	}
 	struct foreground fg = { .started_ns = started_ns };
 
-	fg.domain = create(&lk, initrd, cmdline, why, sizeof(why));
-	loader_free(&lk);
-	if (!fg.domain) {
-		machine_free();
+	fg.domain = create(&load->kernel, initrd, cmdline, why, sizeof(why));
+	if (!fg.domain)
 		return cmd_error(STATUS_FAILED, "%s", why);
-	}
+	load_placed(load);
 	foreground_run(&fg);
 	if (opt.stats)
-		print_stats(&fg, loaded_ns);
+		print_stats(&fg, load->loaded_ns);
 
 	int status = verdict(&fg);
 
 	domain_pause(fg.domain);
 	domain_destroy(fg.domain);
-	machine_free();
 	return status;
 }
 
@@ -250,5 +254,17 @@ int cmd_run(int argc, char **argv)
 		return cmd_error(STATUS_USAGE, "%d virtual CPUs: give 1 to %d", opt.vcpus, MAX_VCPUS);
 	if (!opt.name)
 		opt.name = base = g_path_get_basename(opt.rest[0]);
-	return run(opt.rest[0], cmdline, started_ns);
+
+	g_autoptr(GMappedFile) initrd = NULL;
+	struct load load;
+
+	if (opt.initrd && !(initrd = open_initrd(&error)))
+		return cmd_error(STATUS_FAILED, "%s", error->message);
+	load_start(&load, opt.rest[0], !opt.no_cache);
+
+	int status = run(&load, initrd, cmdline, started_ns);
+
+	load_done(&load);
+	machine_free();
+	return status;
 }

@@ -23,7 +23,7 @@
 #define SECTOR			512
 #define FIRST_WITH_PAYLOAD	0x0208
 
-static bool is_elf(const uint8_t *data, size_t len)
+bool loader_is_elf(const uint8_t *data, size_t len)
 {
 	return len >= SELFMAG && memcmp(data, ELFMAG, SELFMAG) == 0;
 }
@@ -112,7 +112,7 @@ static bool from_bzimage(struct loader_kernel *k, const uint8_t *data, size_t le
 				   length);
 
 	payload = data + start;
-	if (is_elf(payload, length)) {
+	if (loader_is_elf(payload, length)) {
 		set_image(k, "bzImage", "not compressed", payload, length);
 		return true;
 	}
@@ -142,7 +142,7 @@ bool loader_find_image(struct loader_kernel *k, const uint8_t *data, size_t len,
 {
 	const struct unpack_method *m;
 
-	if (is_elf(data, len)) {
+	if (loader_is_elf(data, len)) {
 		set_image(k, "ELF", "", data, len);
 		return true;
 	}
@@ -157,5 +157,5 @@ bool loader_find_image(struct loader_kernel *k, const uint8_t *data, size_t len,
 			return false;
 		set_image(k, "ELF", m->name, k->image, k->image_len);
 	}
-	return is_elf(k->image, k->image_len) || refuse(k, k->image, k->image_len, err);
+	return loader_is_elf(k->image, k->image_len) || refuse(k, k->image, k->image_len, err);
 }

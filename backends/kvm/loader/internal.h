@@ -7,12 +7,28 @@
 
 #include <libelf.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "loader.h"
 
 /** loader_fail() - Set an error "<kernel's name>: <message>" and return false. */
 bool loader_fail(const struct loader_kernel *k, GError **err, enum loader_error code,
 		 const char *format, ...) G_GNUC_PRINTF(4, 5);
+
+/**
+ * loader_map_file() - Map a kernel's file.
+ * @k: kernel with a name; gets file and file_len
+ * @path: the file
+ * @examined: gets what fstat() said, unless NULL
+ * @err: where to put the error
+ */
+bool loader_map_file(struct loader_kernel *k, const char *path, struct stat *examined, GError **err);
+
+/** loader_unpack() - From a mapped file to a kernel; on failure @k is freed. */
+bool loader_unpack(struct loader_kernel *k, GError **err);
+
+/** loader_is_elf() - Is this an ELF image as it is? */
+bool loader_is_elf(const uint8_t *data, size_t len);
 
 /**
  * loader_find_image() - Find or unpack the ELF image in a file's bytes.

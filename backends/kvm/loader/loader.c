@@ -54,15 +54,16 @@ void loader_free(struct loader_kernel *k)
 	g_free(k->notes.loader);
 	g_free(k->notes.pae_mode);
 	g_free(k->format);
+	g_free(k->cache_key);
 	g_free(k->name);
 	memset(k, 0, sizeof(*k));
 }
 
-static bool map_file(struct loader_kernel *k, const char *path, GError **err)
+bool loader_map_file(struct loader_kernel *k, const char *path, struct stat *examined, GError **err)
 {
 	/* O_NONBLOCK so that a fifo is refused below instead of waited for here. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	struct stat st;
+	struct stat st = { 0 };
 	bool ok = false;
 
 	if (fd < 0)
@@ -89,23 +90,32 @@ static bool map_file(struct loader_kernel *k, const char *path, GError **err)
 		}
 	}
 	close(fd);
+	if (examined)
+		*examined = st;
 	return ok;
+}
+
+bool loader_unpack(struct loader_kernel *k, GError **err)
+{
+	if (!loader_find_image(k, k->file, k->file_len, err) || !loader_parse_elf(k, err)) {
+		loader_free(k);
+		return false;
+	}
+	/* A compressed file has done its part; only its unpacked image is pointed into. */
+	if (k->unpacked) {
+		munmap(k->file, k->file_len);
+		k->file = NULL;
+		k->file_len = 0;
+	}
+	return true;
 }
 
 bool loader_open(const char *path, struct loader_kernel *out, GError **err)
 {
 	memset(out, 0, sizeof(*out));
 	out->name = g_strdup(path);
-	if (map_file(out, path, err) &&
-	    loader_find_image(out, out->file, out->file_len, err) && loader_parse_elf(out, err)) {
-		/* A compressed file has done its part; only its unpacked image is pointed into. */
-		if (out->unpacked) {
-			munmap(out->file, out->file_len);
-			out->file = NULL;
-			out->file_len = 0;
-		}
-		return true;
-	}
+	if (loader_map_file(out, path, NULL, err))
+		return loader_unpack(out, err);
 	loader_free(out);
 	return false;
 }

@@ -158,6 +158,7 @@ struct loader_notes {
  * @notes: how it wants to be started
  * @image: the ELF image, which @segments point into
  * @image_len: its length
+ * @cache_key: private to cache.c
  * @file: private: the mapped file
  * @file_len: private
  * @unpacked: private: the buffer that was unpacked into
@@ -178,6 +179,7 @@ struct loader_kernel {
 	const uint8_t *image;
 	size_t image_len;
 
+	char *cache_key;
 	void *file;
 	size_t file_len;
 	void *unpacked;
