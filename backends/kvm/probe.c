@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What can this host's KVM do? Hosts differ (hardware virtualisation; software virtualisation that interprets
- * ring 0 and shadows page tables), so we run five tiny programs in ring 3 of the new machine and look, rather
+ * ring 0 and shadows page tables), so we run six tiny programs in ring 3 of the new machine and look, rather
  * than believe a name. Costs about a millisecond.
  */
 #include <errno.h>
@@ -17,6 +17,8 @@
 static const uint8_t prog_syscall[] = { 0x0f, 0x05 };
 static const uint8_t prog_int80[] = { 0xcd, 0x80, 0x0f, 0x05 };
 static const uint8_t prog_read[] = { 0x48, 0x8b, 0x03, 0x0f, 0x05 }; /* mov (%rbx),%rax */
+/* mov $0x2b,%ds: a selector that is in Linux' own GDT, not in this machine's */
+static const uint8_t prog_ds[] = { 0xb8, 0x2b, 0, 0, 0, 0x8e, 0xd8, 0x0f, 0x05 };
 static const uint8_t prog_fpu[] = { 0xdb, 0xe3, 0x0f, 0x05 };        /* fninit */
 
 struct probe {
@@ -131,6 +133,9 @@ static bool look(struct probe *pr, GError **error)
 	t->slot256_visible = probe_run(pr, prog_read, sizeof(prog_read), RESERVED_VIRT_START + DATA_VA,
 				       false) == GATE_PORT_LSTAR;
 
+	/* It must fault. If it does not, the host's own GDT was used, and KVM knows nothing of it. */
+	t->selectors_untold = probe_run(pr, prog_ds, sizeof(prog_ds), 0, false) == GATE_PORT_LSTAR;
+
 	pr->k->sregs->cr0 |= 8;
 	t->raises_nm = probe_run(pr, prog_fpu, sizeof(prog_fpu), 0, false) == X86_NM;
 	pr->k->sregs->cr0 &= ~(uint64_t)8;
@@ -159,10 +164,11 @@ void probe_print(void)
 	const struct kvm_traits *t = &machine.traits;
 
 	xlog(LOG_INFO, "KVM: %s; SYSCALL enters ring %d; page-table stores of this process are %s; "
-	     "int gates %s; slot 256 %s; CR0.TS %s; TSC %u kHz, offset %lld",
+	     "int gates %s; selectors %s; slot 256 %s; CR0.TS %s; TSC %u kHz, offset %lld",
 	     t->host_stores_unseen ? "shadows page tables" : "nested paging",
 	     t->syscall_stays_in_ring3 ? 3 : 0, t->host_stores_unseen ? "repeated inside" : "seen",
-	     t->int_gates_work ? "work" : "raise #UD", t->slot256_visible ? "visible" : "hidden",
+	     t->int_gates_work ? "work" : "raise #UD", t->selectors_untold ? "untold" : "told",
+	     t->slot256_visible ? "visible" : "hidden",
 	     t->raises_nm ? "traps" : "does not trap", machine.info.tsc_khz,
 	     (long long)machine.tsc_offset);
 }

@@ -64,6 +64,16 @@ static bool valid_code(const struct kvm_segment *s)
 	return s->type & 4 ? s->dpl <= 3 : s->dpl == 3;
 }
 
+/*
+ * Where KVM does not tell what ring 3 loads into DS and ES, "unusable" may be old news. 64-bit code does not
+ * care; 32-bit code would fault, so it gets the flat segment that all of today's expects.
+ */
+static void presume_flat(struct kvm_segment *s)
+{
+	if (s->unusable || !s->present)
+		*s = flat_data;
+}
+
 static bool valid_stack(const struct kvm_segment *s)
 {
 	return !(s->type & 8) && (s->type & 2) && s->dpl == 3;
@@ -106,6 +116,10 @@ bool return_segments(struct kvcpu *k, struct vcpu *v, unsigned *vector, uint32_t
 			}
 		}
 		s->ss = k->user_ss;
+	}
+	if (!s->cs.l && machine.traits.selectors_untold) {
+		presume_flat(&s->ds);
+		presume_flat(&s->es);
 	}
 	if (s->cs.l ? !((int64_t)(r->rip << 16) >> 16 == (int64_t)r->rip) : r->rip > 0xffffffff) {
 		*error = 0;
