@@ -2,26 +2,30 @@
 # SPDX-License-Identifier: MIT
 """Xenopus under kvm-amd in the emulated machine: guests of our own, or the stock Debian kernel.
 
-usage: test_xenopus.py XENOPUS conformance NAME=FILE...
+usage: test_xenopus.py XENOPUS conformance VERDICT:NAME=FILE...
        test_xenopus.py XENOPUS debian INITRAMFS
 """
 
+import os
 import re
 import sys
 
 import nested
 
-SUMMARY = re.compile(r'.*: (\d+) passed, (\d+) failed$')
+sys.path.insert(1, os.path.join(nested.TREE, 'tests/conformance'))
+import check  # pylint: disable=wrong-import-position # the judge of the same guests on this host
 
 
 def conformance(xenopus, guests):
+    """guests: VERDICT:NAME=FILE, the verdict being what check.py calls it."""
     files = {'/bin/xenopus': xenopus}
-    jobs = []
+    jobs, modes = [], {}
     for guest in guests:
-        name, _, path = guest.partition('=')
+        mode, name, path = re.fullmatch(r'(\w+):([^=]+)=(.*)', guest).groups()
         files[f'/guests/{name}'] = path
-        jobs.append((name, 120, f'xenopus run --memory 32 /guests/{name}'))
-    return files, jobs
+        jobs.append((name, 120, f'xenopus run {" ".join(check.OPTIONS)} /guests/{name}'))
+        modes[name] = mode
+    return files, jobs, modes
 
 
 def debian(xenopus, initramfs):
@@ -29,18 +33,26 @@ def debian(xenopus, initramfs):
     files = {'/bin/xenopus': xenopus, '/vmlinuz': kernel, '/initramfs': initramfs}
     run = 'xenopus run --memory 256 --initrd /initramfs /vmlinuz -- console=hvc0 quiet'
     return files, [('selfcheck', 900, run + ' xenopus.mode=check'),
-                   ('vload', 300, run + ' xenopus.mode=load xenopus.seconds=10')]
+                   ('vload', 300, run + ' xenopus.mode=load xenopus.seconds=10')], {}
 
 
-def good(name, result):
-    """Exit status 0 and a summary line with something passed and nothing failed or wrong."""
+def wrong_guest(mode, result):
+    """What check.py has against a guest of ours, or None."""
+    if result.status is None:
+        return 'did not end'
+    text = '\n'.join(result.lines)
+    if check.BROKEN.search(text):
+        return 'the process is not in order'
+    judge = check.wrong_verdict if mode == 'verdict' else check.wrong_crash
+    return judge(result.status, text)
+
+
+def wrong_debian(result):
+    """Exit status 0 and a summary with something done and nothing failed or wrong, or what is not so."""
     if result.status != 0:
         return f'status {result.status}'
     for line in reversed(result.lines):
-        found = SUMMARY.match(line)
-        if found:
-            return None if int(found[1]) and not int(found[2]) else line
-        found = re.match(r'xenopus-vload: (\d+) rounds, (\d+) wrong$', line)
+        found = re.match(r'xenopus-(?:selfcheck|vload): (\d+) \w+, (\d+) \w+$', line)
         if found:
             return None if int(found[1]) and not int(found[2]) else line
     return 'no summary line'
@@ -49,13 +61,13 @@ def good(name, result):
 def main():
     xenopus, kind = sys.argv[1:3]
     if kind == 'conformance':
-        files, jobs = conformance(xenopus, sys.argv[3:])
+        files, jobs, modes = conformance(xenopus, sys.argv[3:])
     else:
-        files, jobs = debian(xenopus, sys.argv[3])
+        files, jobs, modes = debian(xenopus, sys.argv[3])
     results = nested.run(files, jobs, memory=1024, limit=1500)
     failed = 0
     for name, result in results.items():
-        why = good(name, result)
+        why = wrong_guest(modes[name], result) if modes else wrong_debian(result)
         failed += why is not None
         print(f'FAIL {name}: {why}' if why else f'ok {name}')
     print(f'{len(results) - failed} passed, {failed} failed')
