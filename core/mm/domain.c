@@ -73,7 +73,6 @@ void domain_mm_destroy(struct domain *d)
 	/* From now on frames stay in the list until the last walk, whatever is dropped. */
 	d->mm.dying = true;
 	drop_vcpus(d);
-	type_drain(d, false);
 	for (n = d->mm.first_frame; n; n = frame_at(n)->next) {
 		struct frame *f = frame_at(n);
 

@@ -156,9 +156,8 @@ static int get_first(struct frame *f, enum frame_type type, bool preemptible)
 		f->type_count = 1;
 		return 0;
 	}
-	/* Pages the core itself writes to are never tables. */
-	if (f->kind != FK_DOMAIN)
-		return -XEN_EBUSY;
+	/* Pages the core itself writes to are never tables: it holds their first type reference. */
+	ASSERT(f->kind == FK_DOMAIN);
 	if (type == FT_SEGDESC) {
 		if (!segdesc_page_ok(f))
 			return -XEN_EINVAL;

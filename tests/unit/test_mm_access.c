@@ -150,6 +150,7 @@ static uint64_t pte_va(unsigned pfn)
 
 static bool write_fault(uint64_t va)
 {
+	w.v->gate.regs.rip = world_va(CODE); /* hypercalls in between moved it */
 	return mm_ptwr_emulate(w.v, va, PFEC_PRESENT | PFEC_WRITE | PFEC_USER);
 }
 
@@ -259,7 +260,9 @@ static void refused_writes(void **state)
 	assert_false(write_fault(pte_va(20)));
 	r->rax = entry(20, PTE_WR);
 	/* another page than the one that faulted; not a page table; user mode; a read; no assist */
+	r->rax = 0;
 	assert_false(write_fault(world_va(w.l2)));
+	r->rax = entry(20, PTE_WR);
 	assert_int_equal(world_protect(&w, 60, PTE_RO), 0);
 	r->rdi = world_va(60);
 	assert_false(write_fault(world_va(60)));
@@ -275,6 +278,7 @@ static void refused_writes(void **state)
 	w.d->mm.vm_assist = UINT64_C(1) << VMASST_TYPE_writable_pagetables;
 	/* across two entries, and instructions that are not for this */
 	r->rdi = pte_va(20) + 4;
+	r->rax = 0;
 	assert_false(write_fault(pte_va(20) + 4));
 	r->rdi = pte_va(20);
 	CODE_BYTES(0x0f, 0x11, 0x07); /* movups %xmm0,(%rdi) */

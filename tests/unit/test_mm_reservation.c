@@ -84,8 +84,25 @@ static void balloon(void **state)
 	}
 }
 
+/* A frame that was mapped and given back without a flush: nobody gets it before the TLBs forget it. */
+static void stale(void **state)
+{
+	(void)state;
+	assert_int_equal(world_protect(&w, 100, PTE_RO), 0);
+	assert_int_equal(world_mmuext(&w, MMUEXT_TLB_FLUSH_ALL, 0, 0), 0);
+	assert_int_equal(world_va_mapping(&w, world_va(100), 0, 0), 0);
+	reservation(1, 0);
+	list()[0] = w.p2m[100];
+	assert_int_equal(memory_op(XENMEM_decrease_reservation, world_va(0)), 1);
+	testplat_clear();
+	assert_int_equal(memory_op(XENMEM_populate_physmap, world_va(0)), 1);
+	assert_int_equal(list()[0], w.p2m[100]);
+	assert_int_equal(tp.calls[TP_TLB_FLUSH], 1);
+}
+
 static void limits(void **state)
 {
+	struct world other;
 	struct xen_memory_reservation *r = reservation(1, 0);
 
 	(void)state;
@@ -119,7 +136,11 @@ static void limits(void **state)
 	reservation(1, 0)->nr_extents = ~UINT64_C(0);
 	assert_int_equal(memory_op(XENMEM_increase_reservation, world_va(0)), 0);
 	/* frames that are not to be given back */
+	world_make(&other, 2, 50, 50);
 	reservation(1, 0);
+	list()[0] = other.p2m[10];
+	assert_int_equal(memory_op(XENMEM_decrease_reservation, world_va(0)), 0);
+	world_destroy(&other);
 	list()[0] = w.d->mm.shared_info_mfn.n;
 	assert_int_equal(memory_op(XENMEM_decrease_reservation, world_va(0)), 0);
 	list()[0] = 1;
@@ -207,6 +228,9 @@ static void exchanges(void **state)
 		list()[i] = w.p2m[100 + i];
 	assert_int_equal(memory_op(XENMEM_exchange, world_va(0)), -XEN_EINVAL);
 	assert_int_equal(x->nr_exchanged, 0);
+	assert_int_equal(world_protect(&w, 120, PTE_RO), 0);
+	exchange(1, 0, 1, 0);
+	assert_int_equal(memory_op(XENMEM_exchange, world_va(0)), -XEN_EINVAL);
 	/* the same frame twice; sizes that differ; lists in nowhere; orders; owners */
 	assert_int_equal(world_protect(&w, 120, 0), 0);
 	exchange(2, 0, 1, 1);
@@ -281,7 +305,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	static const struct CMUnitTest tests[] = {
-		TEST(balloon), TEST(limits), TEST(contiguous), TEST(continued), TEST(exchanges), TEST(questions),
+		TEST(balloon), TEST(stale), TEST(limits), TEST(contiguous), TEST(continued), TEST(exchanges), TEST(questions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
