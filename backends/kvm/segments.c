@@ -205,8 +205,10 @@ void plat_descriptors_changed(struct vcpu *v)
 
 	if (!k)
 		return;
+	/* Behind the guest's pages are empty ones, so that loading a selector from there is #GP and not #PF. */
 	for (unsigned i = 0; i < FIRST_RESERVED_GDT_PAGE; i++)
-		gate_area_set(k, i, descriptor_pte(v->arch.gdt_frames[i], i * 512 < v->arch.gdt_entries));
+		gate_area_set(k, i, i * 512 < v->arch.gdt_entries ? descriptor_pte(v->arch.gdt_frames[i], true) :
+						    gate_reserved_gdt_pte(FIRST_RESERVED_GDT_PAGE + 1));
 	for (unsigned i = 0; i < 16; i++)
 		gate_area_set(k, GATE_VCPU_LDT / PAGE_SIZE + i,
 			      descriptor_pte(v->arch.ldt_frames[i], i * 512 < v->arch.ldt_entries));
