@@ -149,7 +149,7 @@ static void test_levels(void)
 	check_eq("pinning an L4 validates all below", mmuext(pin[4], virt_to_mfn(t[4]), 0), 0);
 	check(protect(t[1], PTE_LEAF | PTE_RW) < 0, "... its L1 is a page table", "mapped writable");
 	check(mmuext(pin[3], virt_to_mfn(t[2]), 0) < 0, "... its L2 is no L3", "pinned");
-	check(pte_set(&t[4][256], 0) < 0, "... the hypervisor's slots cannot be emptied", "done");
+	check(pte_set(&t[4][257], 0) < 0, "... the hypervisor's slots cannot be emptied", "done");
 	check(pte_set(&t[4][258], entry(t[3], PTE_TABLE)) < 0, "... or filled", "done");
 	check(pte_set(&t[2][8], entry(garbage, PTE_TABLE | PTE_PS)) < 0, "large pages are refused", "done");
 	check(pte_set(&t[2][8], entry(garbage, PTE_TABLE)) < 0, "a writable page is no L1", "done");
