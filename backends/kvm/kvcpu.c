@@ -282,11 +282,6 @@ void plat_xcr0_set(struct vcpu *v, uint64_t xcr0)
 	set_xcr0(k, xcr0);
 }
 
-uint64_t plat_xcr0_get(struct vcpu *v)
-{
-	return ((struct kvcpu *)v->plat)->xcr0;
-}
-
 void plat_ts_set(struct vcpu *v, bool set)
 {
 	struct kvcpu *k = v->plat;

@@ -296,11 +296,6 @@ void plat_xcr0_set(struct vcpu *v, uint64_t xcr0)
 	record(TP_XCR0_SET, xcr0, 0, 0, 0);
 }
 
-uint64_t plat_xcr0_get(struct vcpu *v)
-{
-	return tp_vcpu(v)->xcr0;
-}
-
 void plat_ts_set(struct vcpu *v, bool set)
 {
 	tp_vcpu(v)->ts = set;

@@ -156,9 +156,8 @@ void plat_descriptors_changed(struct vcpu *v);
 void plat_debugreg_set(struct vcpu *v, unsigned n, uint64_t value);
 uint64_t plat_debugreg_get(struct vcpu *v, unsigned n);
 
-/** plat_xcr0_set() - give @v another XCR0 (already checked against CPUID). plat_xcr0_get() reads it. */
+/** plat_xcr0_set() - give @v another XCR0 (already checked against CPUID; the core remembers it). */
 void plat_xcr0_set(struct vcpu *v, uint64_t xcr0);
-uint64_t plat_xcr0_get(struct vcpu *v);
 
 /** plat_ts_set() - set or clear CR0.TS for @v (fpu_taskswitch); a no-op where raises_nm is false. */
 void plat_ts_set(struct vcpu *v, bool set);
