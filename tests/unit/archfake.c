@@ -130,6 +130,13 @@ void mm_drop_bases(struct vcpu *v)
 	v->gate.cr3_kernel = v->gate.cr3_user = 0;
 }
 
+int mm_set_ldt(struct vcpu *v, uint64_t base, unsigned entries)
+{
+	v->arch.ldt_base = entries ? base : 0;
+	v->arch.ldt_entries = entries;
+	return 0;
+}
+
 int mm_set_gdt(struct vcpu *v, const uint64_t *frames, unsigned entries)
 {
 	unsigned i;
