@@ -65,13 +65,19 @@ static bool valid_code(const struct kvm_segment *s)
 }
 
 /*
- * Where KVM does not tell what ring 3 loads into DS and ES, "unusable" may be old news. 64-bit code does not
- * care; 32-bit code would fault, so it gets the flat segment that all of today's expects.
+ * Where ring 3 runs natively and unwatched, KVM does not tell what it loads into DS and ES, and a guest kernel that
+ * saves FS or GS reads the host's selector, null, and later restores only the base. 64-bit code does not
+ * care; 32-bit code would fault on a segment that is unusable only by such hearsay. So it gets flat ones, FS
+ * and GS with the base they have.
  */
-static void presume_flat(struct kvm_segment *s)
+static void presume_usable(struct kvm_segment *s, bool keep_base)
 {
-	if (s->unusable || !s->present)
-		*s = flat_data;
+	uint64_t base = keep_base ? s->base : 0;
+
+	if (!s->unusable && s->present)
+		return;
+	*s = flat_data;
+	s->base = base;
 }
 
 static bool valid_stack(const struct kvm_segment *s)
@@ -118,8 +124,10 @@ bool return_segments(struct kvcpu *k, struct vcpu *v, unsigned *vector, uint32_t
 		s->ss = k->user_ss;
 	}
 	if (!s->cs.l && machine.traits.selectors_untold) {
-		presume_flat(&s->ds);
-		presume_flat(&s->es);
+		presume_usable(&s->ds, false);
+		presume_usable(&s->es, false);
+		presume_usable(&s->fs, true);
+		presume_usable(&s->gs, true);
 	}
 	if (s->cs.l ? !((int64_t)(r->rip << 16) >> 16 == (int64_t)r->rip) : r->rip > 0xffffffff) {
 		*error = 0;
