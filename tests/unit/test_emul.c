@@ -391,13 +391,13 @@ static void test_cpuid_features(void **state)
 	xcr0_native = 0x602e7;
 	assert_int_equal(cpuid(0, 0)[0], 0xd);
 	assert_int_equal(cpuid(0, 0)[1], 0x756e6547);
-	/* vme, pse, mce, mtrr, pge, mca, pse36, psn, ds, acpi, htt, tm, pbe are gone */
-	assert_int_equal(cpuid(1, 0)[3], 0x0f898b75);
+	/* vme, pse, mtrr, pge, pse36, psn, ds, acpi, htt, tm, pbe are gone */
+	assert_int_equal(cpuid(1, 0)[3], 0x0f89cbf5);
 	/* monitor, vmx, smx, pcid, x2apic, deadline are; hypervisor and OSXSAVE are set */
 	assert_int_equal(cpuid(1, 0)[2], 0xfed83203);
 	assert_int_equal(cpuid(1, 0)[1], 0xffff);
-	/* no smep, smap, invpcid, rtm, mpx */
-	assert_int_equal(cpuid(7, 0)[1] & (1u << 7 | 1u << 20 | 1u << 10 | 1u << 11 | 1u << 14), 0);
+	/* no fsgsbase, smep, smap, invpcid, rtm, mpx */
+	assert_int_equal(cpuid(7, 0)[1] & (1u << 0 | 1u << 7 | 1u << 20 | 1u << 10 | 1u << 11 | 1u << 14), 0);
 	assert_true(cpuid(7, 0)[1] & 1u << 16);
 	/* no umip, pku, ospke, la57, rdpid; no spec_ctrl, arch_caps, amx */
 	assert_int_equal(cpuid(7, 0)[2] & (1u << 2 | 1u << 3 | 1u << 4 | 1u << 16 | 1u << 22), 0);
