@@ -64,11 +64,17 @@ static void test_timer_op(void)
 	delay(50 * MS);
 	check(ticks == 1 && first_tick >= start + 10 * MS, "... fires once, in time", "%u times, after %lu ns", ticks,
 	      first_tick - start);
-	forget();
-	HC1(set_timer_op, system_time() + 10 * MS);
-	HC1(set_timer_op, 0);
+	for (unsigned try = 0; try < 10; try++) { /* a busy machine may be late with the second call */
+		forget();
+		start = system_time();
+		HC1(set_timer_op, start + 10 * MS);
+		HC1(set_timer_op, 0);
+		if (system_time() < start + 10 * MS)
+			break;
+	}
 	delay(30 * MS);
 	check_eq("zero stops it", ticks, 0);
+	forget();
 	HC1(set_timer_op, system_time() + 500 * MS);
 	start = system_time();
 	HC1(set_timer_op, start + 5 * MS);
@@ -91,10 +97,15 @@ static void test_singleshot(void)
 	check_eq("set_singleshot_timer", hc_vcpu_op(VCPUOP_set_singleshot_timer, 0, &t), 0);
 	delay(40 * MS);
 	check(ticks == 1 && first_tick >= start + 10 * MS, "... fires once, in time", "%u times", ticks);
-	t.timeout_abs_ns = system_time() + 10 * MS;
-	forget();
-	hc_vcpu_op(VCPUOP_set_singleshot_timer, 0, &t);
-	check_eq("stop_singleshot_timer", hc_vcpu_op(VCPUOP_stop_singleshot_timer, 0, NULL), 0);
+	for (unsigned try = 0; try < 10; try++) {
+		forget();
+		t.timeout_abs_ns = system_time() + 10 * MS;
+		hc_vcpu_op(VCPUOP_set_singleshot_timer, 0, &t);
+		rc = hc_vcpu_op(VCPUOP_stop_singleshot_timer, 0, NULL);
+		if (system_time() < t.timeout_abs_ns)
+			break;
+	}
+	check_eq("stop_singleshot_timer", rc, 0);
 	delay(20 * MS);
 	check_eq("... stops it", ticks, 0);
 	t.timeout_abs_ns = system_time() - MS;
