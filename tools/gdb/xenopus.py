@@ -324,7 +324,7 @@ class Command(gdb.Command):
 
     def invoke(self, argument, from_tty):
         for line in self.show(argument.strip()):
-            gdb.write(line + '\n')
+            gdb.write(line.rstrip() + '\n')
 
 
 class Domains(Command):

@@ -232,6 +232,7 @@ int cmd_run(int argc, char **argv)
 	g_autoptr(GOptionContext) context = g_option_context_new("KERNEL [-- kernel arguments]");
 	g_autofree char *base = NULL;
 
+	g_set_prgname("xenopus run");
 	g_option_context_set_summary(context,
 				     "Runs a Xen PV kernel (bzImage or ELF) as a domain of this process.\n"
 				     "Its console is this terminal; Ctrl-] leaves and destroys the domain.");

@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Documents against the tree and the program.
+
+usage: test_docs.py CASE, one of: man_page, options, links, names
+"""
+
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+MAN_PAGE = os.path.join(TREE, 'man/xenopus.1')
+
+
+def documents():
+    return [os.path.join(TREE, 'README.md')] + sorted(glob.glob(os.path.join(TREE, 'docs/*.md')))
+
+
+def text_of(path):
+    with open(path, encoding='utf-8') as file:
+        return file.read()
+
+
+def man_page():
+    """man has nothing to complain about, at several widths."""
+    if not shutil.which('man'):
+        print('skipped: there is no man; tools/check installs it')
+        sys.exit(77)
+    wrong = []
+    for width in ('60', '80', '132'):
+        done = subprocess.run(['man', '--warnings', '-E', 'UTF-8', '-l', '-Tutf8', '-Z', MAN_PAGE],
+                              env=dict(os.environ, LC_ALL='C.UTF-8', MANWIDTH=width, MANROFFSEQ=''),
+                              capture_output=True, check=False)
+        wrong += [f'width {width}: {line}' for line in done.stderr.decode().splitlines()]
+        if done.returncode:
+            wrong.append(f'width {width}: status {done.returncode}')
+        if b'xenopus' not in done.stdout:
+            wrong.append(f'width {width}: no page came out')
+    return wrong
+
+
+def options():
+    """The man page describes exactly the options that the program has."""
+    done = subprocess.run([os.environ['XENOPUS'], 'run', '--help'], capture_output=True, check=True)
+    has = set(re.findall(r'(?<![\w-])(--?[a-z][a-z-]*)', done.stdout.decode()))
+    section = re.search(r'^\.SH OPTIONS\n(.*?)^\.SH', text_of(MAN_PAGE), re.S | re.M)[1]
+    told = set()
+    for line in re.findall(r'^\.TP\n(.*)$', section, re.M):
+        told |= set(re.findall(r'(?<![\w-])(--?[a-z][a-z-]*)', line.replace('\\-', '-')))
+    if not has:
+        return ['--help shows no options']
+    return [f'{option} is not in the man page' for option in sorted(has - told)] + \
+        [f'{option} is in the man page only' for option in sorted(told - has)]
+
+
+def links():
+    """Every link leads somewhere, and README leads to every document."""
+    wrong = []
+    reached = set()
+    for document in documents():
+        for target in re.findall(r'\]\(([^)#]+)(?:#[^)]*)?\)', text_of(document)):
+            if re.match(r'[a-z]+:', target):
+                continue
+            path = os.path.normpath(os.path.join(os.path.dirname(document), target))
+            if not os.path.exists(path):
+                wrong.append(f'{os.path.relpath(document, TREE)}: {target} does not exist')
+            if document.endswith('README.md'):
+                reached.add(path)
+    wrong += [f'README.md does not lead to {os.path.relpath(path, TREE)}'
+              for path in documents()[1:] if path not in reached]
+    return wrong
+
+
+def names():
+    """A file or directory that a document names exists (also as a pattern), or the source it is built from."""
+    wrong = []
+    count = 0
+    start = r'(?:core|backends|console|guests|tests|tools|docs|man)/'
+    for document in documents():
+        for name in re.findall(rf'(?<![\w/.-])({start}[\w./*-]*)', text_of(document)):
+            count += 1
+            name = name.rstrip('.')
+            path = os.path.join(TREE, name)
+            if not glob.glob(path) and not os.path.exists(path + '.c'):
+                wrong.append(f'{os.path.relpath(document, TREE)}: {name} does not exist')
+    return wrong if count else ['no document names any file']
+
+
+def main():
+    wrong = globals()[sys.argv[1]]()
+    for line in wrong:
+        print(line)
+    print(f'{sys.argv[1]}: {len(wrong)} wrong')
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == '__main__':
+    main()
