@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The life of a domain: its numbers, its states, its end by shutdown and by crash, and that nothing of it is left.
+ * The life of a domain: its numbers, its states, its end by shutdown and by crash, and that nothing
+ * of it is left.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -166,7 +167,8 @@ static void nothing_is_left(void **state)
 		domain_shutdown(d, SHUTDOWN_poweroff);
 		domain_destroy(d);
 		assert_null(domain_by_id((domid_t)(20 + round % 3), NULL));
-		assert_int_equal(store_read("/local/domain/20/name", (char[8]){ 0 }, 8), -XEN_ENOENT);
+		assert_int_equal(store_read("/local/domain/20/name", (char[8]){ 0 }, 8),
+				 -XEN_ENOENT);
 		if (round == 3)
 			settled = buddy_free_frames();
 		assert_int_equal(mm_audit(), 0);

@@ -277,11 +277,11 @@ static void xen_version(void **state)
 	char commandline[16];
 	uint8_t uuid[16];
 	uint32_t must = 1u << XENFEAT_mmu_pt_update_preserve_ad | 1u << XENFEAT_highmem_assist |
-			1u << XENFEAT_gnttab_map_avail_bits;
+			1u << XENFEAT_gnttab_map_avail_bits | 1u << XENFEAT_direct_mapped;
 	uint32_t never = 1u << XENFEAT_writable_page_tables |
 			 1u << XENFEAT_auto_translated_physmap |
 			 1u << XENFEAT_supervisor_mode_kernel | 1u << XENFEAT_dom0 |
-			 1u << XENFEAT_hvm_callback_vector;
+			 1u << XENFEAT_hvm_callback_vector | 1u << XENFEAT_not_direct_mapped;
 
 	assert_int_equal(version(XENVER_extraversion, extra, sizeof(extra)), 0);
 	assert_true(strlen(extra) < sizeof(extra));

@@ -5,14 +5,11 @@
 
 #include <xen/features.h>
 
-#ifndef XENFEAT_not_direct_mapped
-#define XENFEAT_not_direct_mapped 16
-#endif
-
 #define FEATURE(name) (1u << XENFEAT_##name)
 
+/* direct_mapped: the frame numbers a domain that is not translated uses are the machine's. */
 #define CORE_FEATURES (FEATURE(mmu_pt_update_preserve_ad) | FEATURE(highmem_assist) | \
-		       FEATURE(gnttab_map_avail_bits) | FEATURE(not_direct_mapped))
+		       FEATURE(gnttab_map_avail_bits) | FEATURE(direct_mapped))
 
 /*
  * What a kernel's notes may require. Linux requires writable_page_tables, which no Xen tells a PV domain it has:
