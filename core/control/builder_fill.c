@@ -51,45 +51,12 @@ static void fill_kernel(const struct builder *b)
 	}
 }
 
-/* Byte order as in memory: the code of one 32-byte slot, the hypercall number at @imm. */
-static const uint8_t slot_code[] = {
-	0x51,                   /* push %rcx */
-	0x41, 0x53,             /* push %r11 */
-	0xb8, 0, 0, 0, 0,       /* mov $nr, %eax */
-	0x0f, 0x05,             /* syscall */
-	0x41, 0x5b,             /* pop %r11 */
-	0x59,                   /* pop %rcx */
-	0xc3,                   /* ret */
-};
-
-/* iret does not return: the guest jumps here, and the frame's last three words are rcx, r11, rax. */
-static const uint8_t slot_iret[] = {
-	0x51,                   /* push %rcx */
-	0x41, 0x53,             /* push %r11 */
-	0x50,                   /* push %rax */
-	0xb8, __HYPERVISOR_iret, 0, 0, 0,
-	0x0f, 0x05,             /* syscall */
-};
-
 static void fill_hypercall_page(const struct builder *b)
 {
 	uint64_t va = b->cfg->kernel->hypercall_page;
-	uint8_t *page;
 
-	if (!va)
-		return;
-	page = open_page(b, (va - b->layout.virt_base) >> PAGE_SHIFT);
-	memset(page, 0xcc, PAGE_SIZE);
-	for (unsigned nr = 0; nr < PAGE_SIZE / 32; nr++) {
-		uint8_t *slot = page + nr * 32;
-
-		if (nr == __HYPERVISOR_iret) {
-			memcpy(slot, slot_iret, sizeof(slot_iret));
-			continue;
-		}
-		memcpy(slot, slot_code, sizeof(slot_code));
-		slot[4] = nr;
-	}
+	if (va)
+		arch_fill_hypercall_page(open_page(b, (va - b->layout.virt_base) >> PAGE_SHIFT));
 }
 
 static void fill_start_info(const struct builder *b)

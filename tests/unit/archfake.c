@@ -124,6 +124,19 @@ int mm_set_user_base(struct vcpu *v, mfn_t mfn)
 	return 0;
 }
 
+int mm_get_frame_type(mfn_t mfn, struct domain *d, enum frame_type type)
+{
+	if (type != FT_WRITABLE || mfn.n != FAKE_OWN_FRAME)
+		return -XEN_EPERM;
+	fake.frame_refs++;
+	return 0;
+}
+
+void mm_put_frame_type(mfn_t mfn)
+{
+	fake.frame_refs--;
+}
+
 void mm_drop_bases(struct vcpu *v)
 {
 	fake.drops++;

@@ -27,6 +27,9 @@
 #define USER_CODE   (USER_VA + 0x100)
 #define USER_SP	    (USER_VA + 0x4000)
 
+/* The machine frame that is the guest's to write. */
+#define FAKE_OWN_FRAME 7
+
 /**
  * struct fake - the machine around one virtual CPU
  * @hole, @hole_end: guest addresses that fault
@@ -45,6 +48,7 @@ struct fake {
 	bool ptwr_answer;
 	int base_rc, gdt_rc;
 	unsigned gdts, drops;
+	int frame_refs;
 	struct domain d;
 	struct vcpu v;
 	struct vcpu_info info;

@@ -325,6 +325,27 @@ static void test_msrs(void **state)
 	assert_false(arch_rdmsr(&fake.v, 0xc0011029, &value));
 }
 
+static void test_hypercall_page(void **state)
+{
+	static const uint8_t slot17[] = { 0x51, 0x41, 0x53, 0xb8, 17, 0, 0, 0, 0x0f, 0x05, 0x41, 0x5b, 0x59,
+					  0xc3, 0xcc };
+	static const uint8_t iret[] = { 0x51, 0x41, 0x53, 0x50, 0xb8, 23, 0, 0, 0, 0x0f, 0x05, 0xcc };
+	uint8_t *page = plat_frame_ptr(MFN(FAKE_OWN_FRAME));
+
+	assert_true(wrmsr(0x40000000, FAKE_OWN_FRAME * PAGE_SIZE));
+	assert_memory_equal(page + 17 * 32, slot17, sizeof(slot17));
+	assert_memory_equal(page + 23 * 32, iret, sizeof(iret));
+	assert_int_equal(page[127 * 32 + 4], 127);
+	assert_int_equal(fake.frame_refs, 0);
+	assert_int_equal(tp.calls[TP_DIRTY], 1);
+	assert_int_equal(rdmsr(0x40000000), 0);
+	assert_false(wrmsr(0x40000000, FAKE_OWN_FRAME * PAGE_SIZE + 1)); /* a second page */
+	assert_false(wrmsr(0x40000000, 8 * PAGE_SIZE));			 /* not its own */
+	assert_false(wrmsr(0x40000000, 1ull << 60));
+	assert_at(AT_GP);
+	assert_int_equal(page[4], 0);
+}
+
 static void test_rdtsc(void **state)
 {
 	uint64_t first, second;
@@ -521,7 +542,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_cli_sti), T(test_not_emulated), T(test_ports), T(test_string_ports),
 		T(test_control_registers), T(test_debug_register_moves), T(test_single_step),
-		T(test_compat_segment), T(test_fetch_fault), T(test_msrs), T(test_rdtsc),
+		T(test_compat_segment), T(test_fetch_fault), T(test_msrs), T(test_hypercall_page), T(test_rdtsc),
 		T(test_cpuid_features), T(test_cpuid_xstate), T(test_xsetbv),
 		T(test_cpuid_instruction), T(test_cpuid_xen),
 	};

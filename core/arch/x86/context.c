@@ -164,8 +164,10 @@ static void load_user_gs(struct vcpu *v, uint16_t selector)
 
 	if (selector > 3)
 		selector |= 3;
-	if (plat_seg_load(v, PLAT_GS, selector))
-		plat_seg_load(v, PLAT_GS, 0);
+	if (plat_seg_load(v, PLAT_GS, selector)) {
+		selector = 0;
+		plat_seg_load(v, PLAT_GS, selector);
+	}
 	v->gate.gs_base_other = selector > 3 ? plat_base_get(v, PLAT_GS) : 0;
 	plat_base_set(v, PLAT_GS, kernel_base);
 }

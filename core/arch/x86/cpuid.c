@@ -262,9 +262,8 @@ static void xen_leaf(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t r
 		r[EAX] = XENOPUS_VERSION_MAJOR << 16 | XENOPUS_VERSION_MINOR;
 		break;
 	case 2:
-		/* One hypercall page, filled by the builder: the MSR that fills more is not offered. */
-		r[EAX] = 1;
-		r[EBX] = XEN_CPUID_FIRST_LEAF;
+		r[EAX] = 1; /* hypercall page */
+		r[EBX] = 0x40000000; /* and the MSR that fills one */
 		r[ECX] = XEN_CPUID_FEAT1_MMU_PT_UPDATE_PRESERVE_AD;
 		break;
 	case 3:

@@ -21,7 +21,7 @@ enum msr_write {
 	WR_DROP,   /* ignored */
 	WR_SAME,   /* only the value that is read: kernels write back what they read */
 	WR_ZERO,   /* only zero */
-	WR_FS_BASE, WR_GS_BASE, WR_GS_SHADOW, WR_TSC_AUX,
+	WR_FS_BASE, WR_GS_BASE, WR_GS_SHADOW, WR_TSC_AUX, WR_HYPERCALL_PAGE,
 };
 
 enum msr_vendor { ANY, INTEL, AMD };
@@ -67,6 +67,7 @@ static const struct msr_policy policy[] = {
 	{ 0x00000309, 0x0000030b, RD_CONST,	WR_DROP,      INTEL, 0, "FIXED_CTR" },
 	{ 0x00000345, 0x00000345, RD_CONST,	WR_GP,	      ANY,   0, "PERF_CAPABILITIES" },
 	{ 0x0000038d, 0x00000390, RD_CONST,	WR_DROP,      INTEL, 0, "PERF_GLOBAL" },
+	{ 0x40000000, 0x40000000, RD_CONST,	WR_HYPERCALL_PAGE, ANY, 0, "XEN_HYPERCALL_PAGE" },
 	{ 0xc0000080, 0xc0000080, RD_CONST,	WR_SAME,      ANY,   EFER_VALUE, "EFER" },
 	{ 0xc0000100, 0xc0000100, RD_FS_BASE,	WR_FS_BASE,   ANY,   0, "FS_BASE" },
 	{ 0xc0000101, 0xc0000101, RD_GS_BASE,	WR_GS_BASE,   ANY,   0, "GS_BASE" },
@@ -167,6 +168,8 @@ static bool write_by_policy(struct vcpu *v, const struct msr_policy *p, uint64_t
 			return false;
 		v->arch.tsc_aux = value;
 		return true;
+	case WR_HYPERCALL_PAGE:
+		return hypercall_page_by_msr(v, value);
 	default:
 		return false;
 	}

@@ -78,6 +78,9 @@ void arch_vcpu_destroy(struct vcpu *v);
  */
 int arch_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);
 
+/** arch_fill_hypercall_page() - write the hypercall page (xen/xen.h) to @page. */
+void arch_fill_hypercall_page(void *page);
+
 /* ---- traps ---- */
 
 /** arch_handle_trap() - everything the guest did to leave ring 3, except TRAP_KICK. */
