@@ -44,6 +44,39 @@ static bool already_waiting(struct domain_store *c, const char *payload, uint32_
 	return false;
 }
 
+static struct xs_message *message_new(struct domain_store *c, uint32_t size, bool event)
+{
+	struct xs_message *m = heap_alloc(sizeof(*m) + size);
+
+	if (!m && !event) {
+		m = c->spare;
+		c->spare = NULL;
+	}
+	if (m) {
+		m->size = size;
+		m->done = 0;
+		m->event = event;
+	}
+	return m;
+}
+
+static void message_free(struct domain_store *c, struct xs_message *m)
+{
+	if (m->spare)
+		c->spare = m;
+	else
+		heap_free(m);
+}
+
+struct xs_message *xs_spare_message(void)
+{
+	struct xs_message *m = heap_alloc(sizeof(*m) + HEADER + XENSTORE_PAYLOAD_MAX);
+
+	if (m)
+		m->spare = true;
+	return m;
+}
+
 bool xs_send(struct domain_store *c, uint32_t type, uint32_t req_id, uint32_t tx_id,
 	     const char *payload, uint32_t len)
 {
@@ -59,11 +92,9 @@ bool xs_send(struct domain_store *c, uint32_t type, uint32_t req_id, uint32_t tx
 		dlog(c->d, LOG_WARN, "xenstore: does not take its watch events; one dropped");
 		return false;
 	}
-	m = heap_alloc(sizeof(*m) + HEADER + len);
+	m = message_new(c, HEADER + len, event);
 	if (!m)
 		return false;
-	m->size = HEADER + len;
-	m->event = event;
 	memcpy(m->bytes, &h, sizeof(h));
 	memcpy(m->bytes + sizeof(h), payload, len);
 	list_add_tail(&c->out, &m->link);
@@ -76,7 +107,7 @@ void xs_drop_output(struct domain_store *c)
 	struct list *pos, *tmp;
 
 	list_for_each_safe (pos, tmp, &c->out)
-		heap_free(list_entry(pos, struct xs_message, link));
+		message_free(c, list_entry(pos, struct xs_message, link));
 	list_init(&c->out);
 	c->out_bytes = 0;
 }
@@ -108,7 +139,7 @@ static bool put_output(struct domain_store *c)
 		if (m->done == m->size) {
 			c->out_bytes -= m->size;
 			list_del(&m->link);
-			heap_free(m);
+			message_free(c, m);
 		}
 	}
 	__atomic_store_n(&ring->rsp_prod, c->rsp_prod, __ATOMIC_RELEASE);
@@ -213,6 +244,12 @@ static void reconnect(struct domain_store *c)
 	__atomic_store_n(&ring->connection, XENSTORE_CONNECTED, __ATOMIC_RELEASE);
 }
 
+/* Replies first: there are many, or the last one went out on the spare message. */
+static bool must_wait(const struct domain_store *c)
+{
+	return c->out_bytes > OUTPUT_HIGH_WATER || !c->spare;
+}
+
 static void store_notify(struct domain *d, uint32_t port, void *data)
 {
 	struct domain_store *c = data;
@@ -223,9 +260,9 @@ static void store_notify(struct domain *d, uint32_t port, void *data)
 		taken = true;
 	}
 	for (unsigned i = 0; i < MESSAGES_AT_ONCE && !c->broken; i++) {
-		if (c->out_bytes > OUTPUT_HIGH_WATER) {
+		if (must_wait(c)) {
 			taken |= put_output(c);
-			if (c->out_bytes > OUTPUT_HIGH_WATER)
+			if (must_wait(c))
 				break;
 		}
 		if (c->broken || !receive(c, &taken))

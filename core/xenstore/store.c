@@ -27,6 +27,11 @@ struct domain_store *xs_connection_new(struct domain *d, domid_t id, bool privil
 
 	if (!c)
 		return NULL;
+	c->spare = xs_spare_message();
+	if (!c->spare) {
+		heap_free(c);
+		return NULL;
+	}
 	c->d = d;
 	c->id = id;
 	c->privileged = privileged;
@@ -43,6 +48,7 @@ void xs_connection_free(struct domain_store *c)
 	xs_tx_reset(c);
 	xs_drop_output(c);
 	list_del(&c->link);
+	heap_free(c->spare);
 	heap_free(c);
 }
 

@@ -125,7 +125,7 @@ void xs_view_delta(struct xs_view *view, domid_t id, int nodes);
 struct xs_message {
 	struct list link;
 	uint32_t size, done;
-	bool event;
+	bool event, spare;
 	char bytes[];
 };
 
@@ -148,6 +148,7 @@ struct domain_store {
 
 	struct list out;
 	uint32_t out_bytes;
+	struct xs_message *spare; /* for the reply when memory is short; NULL: on its way */
 
 	struct xenstore_domain_interface *ring;
 	uint32_t port;
@@ -230,6 +231,8 @@ bool xs_send(struct domain_store *c, uint32_t type, uint32_t req_id, uint32_t tx
 	     const char *payload, uint32_t len);
 /** xs_flush() - move queued messages of all connections into their rings. */
 void xs_flush(void);
+/** xs_spare_message() - one that holds any reply. */
+struct xs_message *xs_spare_message(void);
 void xs_drop_output(struct domain_store *c);
 
 #endif
