@@ -23,15 +23,80 @@
 
 	.section .rodata.gate, "a"
 	.balign 4096
-	.globl	gate_entry_page
-gate_entry_page:
-	.org	gate_entry_page + GATE_LSTAR_OFF
+/*
+ * The door, entered by SYSCALL: in ring 3 on a host that virtualises by software, else in ring 0. While an
+ * attendant waits behind the box page (backends/kvm/door.c), a hypercall is put there and answered by another
+ * host CPU, without leaving the VM. No stack is used: it may be anything. rcx and r11 (return address and
+ * flags) stay untouched throughout.
+ */
+#define BOX(field) (gate_door_page + 0x1000 + field)(%rip)
+	.globl	gate_door_page
+gate_door_page:
+	cmpl	$0, BOX(BOX_OPEN)
+	jne	ask
+	jmp	leave_vm
+	.org	gate_door_page + GATE_LEAVE_OFF
+leave_vm:
 	leave	GATE_PORT_LSTAR
-	.org	gate_entry_page + GATE_CSTAR_OFF
+	.org	gate_door_page + GATE_CSTAR_OFF
 	leave	GATE_PORT_CSTAR
-	.org	gate_entry_page + GATE_SYSENTER_OFF
+	.org	gate_door_page + GATE_SYSENTER_OFF
 	leave	GATE_PORT_SYSENTER
-	.org	gate_entry_page + 4096
+
+ask:
+	testl	$0x100, %r11d		/* single-stepping: only the core can go on exactly */
+	jnz	leave_vm
+	movq	%rax, BOX(BOX_RAX)
+	movq	%rdi, BOX(BOX_RDI)
+	movq	%rsi, BOX(BOX_RSI)
+	movq	%rdx, BOX(BOX_RDX)
+	movq	%r10, BOX(BOX_R10)
+	movq	%r8, BOX(BOX_R8)
+	movq	%r9, BOX(BOX_R9)
+	movq	%rbx, BOX(BOX_RBX)
+	movl	$BOX_ASKED, BOX(BOX_STATE)
+again:
+	movl	$BOX_PATIENCE, %ebx
+wait:
+	pause
+	movl	BOX(BOX_STATE), %eax
+	cmpl	$BOX_DONE, %eax
+	je	done
+	cmpl	$BOX_DONE_LEAVE, %eax
+	je	done_leave
+	cmpl	$BOX_ASKED, %eax
+	ja	refused_or_taken
+	decl	%ebx
+	jnz	wait
+	movl	$BOX_ASKED, %eax
+	movl	$BOX_GIVEN_UP, %ebx
+	lock cmpxchgl %ebx, BOX(BOX_STATE)
+	jne	again
+refused:
+	movq	BOX(BOX_RBX), %rbx
+	movq	BOX(BOX_RAX), %rax
+	jmp	leave_vm
+refused_or_taken:
+	cmpl	$BOX_TAKEN, %eax
+	je	wait
+	jmp	refused
+done_leave:
+	movq	BOX(BOX_RBX), %rbx
+	movq	BOX(BOX_RESULT), %rax
+	jmp	leave_vm
+done:
+	movq	BOX(BOX_RBX), %rbx
+	/* The arithmetic flags as they were: OF by an addition, the others by SAHF. */
+	movl	%r11d, %eax
+	shrl	$11, %eax
+	andl	$1, %eax
+	addl	$0x7fffffff, %eax
+	movl	%r11d, %eax
+	movb	%al, %ah
+	sahf
+	movq	BOX(BOX_RESULT), %rax
+	jmp	*%rcx
+	.org	gate_door_page + 4096
 
 	.globl	gate_stub_page
 gate_stub_page:

@@ -2,11 +2,12 @@
 /*
  * Where the gate lies in every guest address space (L4 slot 258), for assembly and C alike:
  *
- *	GATE_VIRT + 0x0000   entry page: SYSCALL/SYSENTER doors, readable by ring 3
+ *	GATE_VIRT + 0x0000   (unused)
  *	          + 0x1000   stub page: a 4-byte stub per vector, then the resume stubs
  *	          + 0x2000   IDT
  *	          + 1 GiB    per virtual CPU, 0x40000 each: GDT (16 pages), LDT (16 pages), TSS with I/O
- *	                     bitmap, ring-0 stack
+ *	                     bitmap, ring-0 stack, and for ring 3 the door page (SYSCALL and SYSENTER
+ *	                     enter here; the same frame for all) with its box page (door.c)
  *	          + 256 GiB  direct map of all machine memory, ring 0 only
  *
  * Selectors are Xen's: the guest owns GDT entries below FIRST_RESERVED_GDT_ENTRY (page 14).
@@ -15,7 +16,6 @@
 #define XENOPUS_GATE_LAYOUT_H
 
 #define GATE_VIRT         0xffff810000000000
-#define GATE_ENTRY_OFF    0x0000
 #define GATE_STUB_OFF     0x1000
 #define GATE_IDT_OFF      0x2000
 #define GATE_VCPU_OFF     0x40000000
@@ -24,6 +24,8 @@
 #define GATE_VCPU_LDT     0x10000
 #define GATE_VCPU_TSS     0x20000
 #define GATE_VCPU_STACK   0x21000 /* one page; grows down from its end */
+#define GATE_VCPU_DOOR    0x22000
+#define GATE_VCPU_BOX     0x23000
 #define GATE_DIRECT_OFF   0x4000000000
 
 /* Offsets inside the stub page (gate.S keeps to them). */
@@ -35,10 +37,35 @@
 #define GATE_STORE_SIZE   3     /* bytes of code per store */
 #define GATE_STORES       64
 
-/* Offsets inside the entry page. */
+/* Offsets inside the door page. */
 #define GATE_LSTAR_OFF    0x00
+#define GATE_LEAVE_OFF    0x10 /* the OUT that leaves the VM */
 #define GATE_CSTAR_OFF    0x20
 #define GATE_SYSENTER_OFF 0x40
+
+/* Offsets inside the box page. */
+#define BOX_OPEN          0x00
+#define BOX_STATE         0x04
+#define BOX_RAX           0x08
+#define BOX_RDI           0x10
+#define BOX_RSI           0x18
+#define BOX_RDX           0x20
+#define BOX_R10           0x28
+#define BOX_R8            0x30
+#define BOX_R9            0x38
+#define BOX_RBX           0x40
+#define BOX_RESULT        0x48
+
+/* BOX_STATE: who must act. */
+#define BOX_IDLE          0
+#define BOX_ASKED         1 /* the guest has asked */
+#define BOX_TAKEN         2 /* the attendant works on it */
+#define BOX_DONE          3 /* answered, the guest goes on */
+#define BOX_DONE_LEAVE    4 /* answered, but the guest must leave the VM before it goes on */
+#define BOX_REFUSED       5 /* ask by leaving the VM */
+#define BOX_GIVEN_UP      6 /* the guest did not wait any longer */
+
+#define BOX_PATIENCE      400 /* PAUSEs before the guest gives up on an attendant who is not there */
 
 /*
  * Hosted, a stub tells its vector by the I/O port it writes to; these ports are no vectors we use.

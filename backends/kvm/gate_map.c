@@ -7,14 +7,15 @@
 
 #include "machine.h"
 
-extern const char gate_entry_page[4096], gate_stub_page[4096];
+extern const char gate_door_page[4096], gate_stub_page[4096];
 
 #define TABLE_FLAGS (PTE_P | PTE_RW | PTE_US | PTE_A)
-#define ENTRY_FLAGS (PTE_P | PTE_US | PTE_A)             /* ring 3 executes the doors */
+#define DOOR_FLAGS  (PTE_P | PTE_US | PTE_A)             /* ring 3 executes it */
+#define BOX_FLAGS   (PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D | PTE_NX)
 #define STUB_FLAGS  (PTE_P | PTE_A)
 #define DATA_FLAGS  (PTE_P | PTE_RW | PTE_A | PTE_D | PTE_NX)
 
-static uint64_t area_l2, reserved_gdt, empty_gdt;
+static uint64_t area_l2, door_page, reserved_gdt, empty_gdt;
 
 static uint64_t *table(uint64_t addr)
 {
@@ -69,14 +70,15 @@ static bool map_direct(uint64_t l3)
 bool gate_map_init(GError **error)
 {
 	uint64_t l3 = gate_frame_alloc(), l2 = gate_frame_alloc(), l1 = gate_frame_alloc();
-	uint64_t entry = gate_frame_alloc(), stub = gate_frame_alloc(), idt = gate_frame_alloc();
+	uint64_t stub = gate_frame_alloc(), idt = gate_frame_alloc();
 
 	area_l2 = gate_frame_alloc();
 	reserved_gdt = gate_frame_alloc();
 	empty_gdt = gate_frame_alloc();
 	machine.gate_l3 = l3;
 
-	memcpy(table(entry), gate_entry_page, 4096);
+	door_page = gate_frame_alloc();
+	memcpy(table(door_page), gate_door_page, 4096);
 	memcpy(table(stub), gate_stub_page, 4096);
 	fill_idt(table(idt));
 	fill_reserved_gdt(table(reserved_gdt));
@@ -84,7 +86,6 @@ bool gate_map_init(GError **error)
 	table(l3)[0] = l2 | TABLE_FLAGS;
 	table(l3)[GATE_VCPU_OFF >> 30] = area_l2 | TABLE_FLAGS;
 	table(l2)[0] = l1 | TABLE_FLAGS;
-	table(l1)[GATE_ENTRY_OFF >> PAGE_SHIFT] = entry | ENTRY_FLAGS;
 	table(l1)[GATE_STUB_OFF >> PAGE_SHIFT] = stub | STUB_FLAGS;
 	table(l1)[GATE_IDT_OFF >> PAGE_SHIFT] = idt | DATA_FLAGS;
 
@@ -129,7 +130,7 @@ static void fill_tss(uint8_t *tss, uint64_t stack)
 bool gate_map_kvcpu(struct kvcpu *k)
 {
 	const unsigned per_l1 = 512 / GATE_VCPU_PAGES;
-	uint64_t tss = gate_frame_alloc(), stack = gate_frame_alloc();
+	uint64_t tss = gate_frame_alloc(), stack = gate_frame_alloc(), box = gate_frame_alloc();
 	uint64_t va = gate_area_va(k);
 
 	if (!(table(area_l2)[(unsigned)k->area / per_l1] & PTE_P)) {
@@ -139,12 +140,15 @@ bool gate_map_kvcpu(struct kvcpu *k)
 			return false;
 		plat_pt_write(MFN(area_l2 >> PAGE_SHIFT), (unsigned)k->area / per_l1, l1 | TABLE_FLAGS, 2);
 	}
-	if (!tss || !stack)
+	if (!tss || !stack || !box)
 		return false;
 	for (unsigned i = FIRST_RESERVED_GDT_PAGE; i < 16; i++)
 		gate_area_set(k, i, gate_reserved_gdt_pte(i));
 	gate_area_set(k, GATE_VCPU_TSS / PAGE_SIZE, tss | DATA_FLAGS);
 	gate_area_set(k, GATE_VCPU_STACK / PAGE_SIZE, stack | DATA_FLAGS);
+	gate_area_set(k, GATE_VCPU_DOOR / PAGE_SIZE, door_page | DOOR_FLAGS);
+	gate_area_set(k, GATE_VCPU_BOX / PAGE_SIZE, box | BOX_FLAGS);
+	k->box = machine.mem + box;
 	k->stack_page = machine.mem + stack;
 	k->stack_top = va + GATE_VCPU_STACK + PAGE_SIZE;
 	fill_tss(machine.mem + tss, k->stack_top);

@@ -18,7 +18,6 @@
 #define CR4_DE  0x08
 #define CR4_OSFXSR 0x200
 #define CR4_OSXMMEXCPT 0x400
-#define CR4_FSGSBASE 0x10000
 #define CR4_OSXSAVE 0x40000
 #define EFER_GUEST 0xd01 /* NXE LMA LME SCE */
 
@@ -70,12 +69,12 @@ static bool set_msrs(struct kvcpu *k, GError **error)
 		.e = {
 			{ .index = 0xc0000081, /* STAR: SYSCALL enters the gate's CS */
 			  .data = (uint64_t)FLAT_RING3_CS32 << 48 | (uint64_t)GATE_CS << 32 },
-			{ .index = 0xc0000082, .data = GATE_VIRT + GATE_ENTRY_OFF + GATE_LSTAR_OFF },
-			{ .index = 0xc0000084, .data = 0x47700 }, /* SFMASK: AC NT IOPL DF IF TF */
-			{ .index = 0xc0000083, .data = GATE_VIRT + GATE_ENTRY_OFF + GATE_CSTAR_OFF },
+			{ .index = 0xc0000082, .data = gate_area_va(k) + GATE_VCPU_DOOR + GATE_LSTAR_OFF },
+			{ .index = 0xc0000084, .data = 0x4100 }, /* SFMASK: NT TF */
+			{ .index = 0xc0000083, .data = gate_area_va(k) + GATE_VCPU_DOOR + GATE_CSTAR_OFF },
 			{ .index = 0x174, .data = GATE_CS },
 			{ .index = 0x175, .data = k->stack_top },
-			{ .index = 0x176, .data = GATE_VIRT + GATE_ENTRY_OFF + GATE_SYSENTER_OFF },
+			{ .index = 0x176, .data = gate_area_va(k) + GATE_VCPU_DOOR + GATE_SYSENTER_OFF },
 		},
 	};
 
@@ -93,10 +92,8 @@ static bool set_msrs(struct kvcpu *k, GError **error)
 
 static bool set_control(struct kvcpu *k, GError **error)
 {
+	/* FSGSBASE stays off, as the CPUID policy says: guests then change bases only by telling us. */
 	static const uint64_t cr4_choices[] = {
-		CR4_PAE | CR4_DE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE |
-			CR4_OSXSAVE,
-		CR4_PAE | CR4_DE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE,
 		CR4_PAE | CR4_DE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE,
 		CR4_PAE | CR4_DE | CR4_OSFXSR | CR4_OSXMMEXCPT,
 	};
@@ -230,13 +227,16 @@ int plat_vcpu_init(struct vcpu *v)
 		g_printerr("xenopus: %s\n", error->message);
 		return -XEN_ENOMEM;
 	}
+	machine.vcpus_in_use++;
 	return 0;
 }
 
 void plat_vcpu_free(struct vcpu *v)
 {
-	if (v->plat)
+	if (v->plat) {
+		machine.vcpus_in_use--;
 		kvcpu_put(v->plat);
+	}
 	v->plat = NULL;
 }
 
@@ -247,6 +247,7 @@ void plat_cpu_switch(struct vcpu *from, struct vcpu *to)
 
 	p->loaded = k;
 	if (k) {
+		k->vcpu = to;
 		/* Its tagged TLB entries may be older than flushes that spared it while it was off. */
 		k->flush_seen = atomic_load(&p->flush_gen) - 1;
 		k->pcpu = p;

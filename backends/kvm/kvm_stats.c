@@ -3,14 +3,14 @@
 #include "machine.h"
 
 static const char *const names[EXIT_KINDS] = {
-	[EXIT_SYSCALL] = "syscall", [EXIT_EXCEPTION] = "exception", [EXIT_SOFT_INT] = "int n",
+	[EXIT_SYSCALL] = "syscall", [EXIT_ATTENDED] = "answered, but had to leave", [EXIT_EXCEPTION] = "exception", [EXIT_SOFT_INT] = "int n",
 	[EXIT_SIGNAL] = "signal (timer, kick)", [EXIT_STORES] = "through a store stub",
 	[EXIT_RERUN] = "run again after a signal", [EXIT_OTHER] = "other",
 };
 
 void kvm_stats_print(void (*line)(void *opaque, const char *text), void *opaque)
 {
-	uint64_t total = 0, ns = 0;
+	uint64_t total = 0, ns = 0, answers = 0;
 	char buf[128];
 
 	for (unsigned c = 0; c < machine.nr_pcpus; c++) {
@@ -21,6 +21,10 @@ void kvm_stats_print(void (*line)(void *opaque, const char *text), void *opaque)
 	}
 	g_snprintf(buf, sizeof(buf), "exits from KVM_RUN: %" G_GUINT64_FORMAT ", %.3f s inside it", total,
 		   (double)ns / 1e9);
+	line(opaque, buf);
+	for (unsigned c = 0; c < machine.nr_pcpus; c++)
+		answers += door_answers(&machine.pcpu[c]);
+	g_snprintf(buf, sizeof(buf), "hypercalls answered at the door: %" G_GUINT64_FORMAT, answers);
 	line(opaque, buf);
 	for (unsigned i = 0; i < EXIT_KINDS; i++) {
 		uint64_t n = 0;

@@ -35,23 +35,26 @@ static bool fail(GError **error, const char *fmt, ...)
 
 static bool open_kvm(const char *path, GError **error)
 {
-	machine.kvm = open(path, O_RDWR | O_CLOEXEC);
+	machine.kvm = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (machine.kvm < 0) {
 		int e = errno;
 
-		if (e == ENOENT)
+		if (e == ENOENT || e == ENODEV || e == ENXIO)
 			return fail(error, "%s does not exist: this host offers no KVM (load kvm_intel, kvm_amd "
 				    "or enable virtualisation in its firmware or hypervisor)", path);
 		if (e == EACCES || e == EPERM)
 			return fail(error, "%s: %s: add yourself to the group that owns it (usually kvm), "
 				    "or run as root", path, g_strerror(e));
-		return fail(error, "%s: %s", path, g_strerror(e));
+		return fail(error, "%s: %s: give the host's KVM device (usually /dev/kvm)", path,
+			    g_strerror(e));
 	}
 	int api = ioctl(machine.kvm, KVM_GET_API_VERSION, 0);
 
+	if (api < 0)
+		return fail(error, "%s is not a KVM device: give the host's (usually /dev/kvm)", path);
 	if (api != KVM_API_VERSION)
-		return fail(error, "%s is not a usable KVM device (API version %d, need %d)", path, api,
-			    KVM_API_VERSION);
+		return fail(error, "%s speaks KVM API version %d, and version %d is needed: use Linux 4.17 "
+			    "or newer", path, api, KVM_API_VERSION);
 
 	int sync = ioctl(machine.kvm, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS);
 	int need = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS;
@@ -69,18 +72,19 @@ static bool map_memory(GError **error)
 
 	machine.memfd = memfd_create("xenopus-machine", MFD_CLOEXEC);
 	if (machine.memfd < 0 || ftruncate(machine.memfd, (off_t)size))
-		return fail(error, "cannot make %zu MiB of machine memory: %s", size >> 20, g_strerror(errno));
+		return fail(error, "cannot make %zu MiB of machine memory: %s: give less with --memory",
+			    size >> 20, g_strerror(errno));
 	machine.mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, machine.memfd, 0);
 	if (machine.mem == MAP_FAILED) {
 		machine.mem = NULL;
-		return fail(error, "cannot map %zu MiB of machine memory: %s", size >> 20,
-			    g_strerror(errno));
+		return fail(error, "cannot map %zu MiB of machine memory: %s: give less with --memory, or "
+			    "raise the limit (ulimit -v)", size >> 20, g_strerror(errno));
 	}
 	machine.frame_flags = mmap(NULL, machine.frames, PROT_READ | PROT_WRITE,
 				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (machine.frame_flags == MAP_FAILED) {
 		machine.frame_flags = NULL;
-		return fail(error, "cannot map frame flags: %s", g_strerror(errno));
+		return fail(error, "cannot map frame flags: %s: give less with --memory", g_strerror(errno));
 	}
 	struct kvm_userspace_memory_region region = {
 		.slot = 0,
@@ -90,7 +94,8 @@ static bool map_memory(GError **error)
 	};
 
 	if (ioctl(machine.vm, KVM_SET_USER_MEMORY_REGION, &region))
-		return fail(error, "KVM refuses %zu MiB of memory: %s", size >> 20, g_strerror(errno));
+		return fail(error, "KVM refuses %zu MiB of memory: %s: give less with --memory", size >> 20,
+			    g_strerror(errno));
 	return true;
 }
 
@@ -103,13 +108,19 @@ bool machine_init(const char *kvm_path, uint64_t frames, GError **error)
 	machine.next_gate_frame = machine.first_gate_frame;
 	machine.nr_pcpus = 1;
 
+	if (machine.frames > MACHINE_MAX_FRAMES)
+		return fail(error, "a machine of %llu MiB is too large: it may have %llu MiB; give less with "
+			    "--memory", (unsigned long long)machine.frames >> 8,
+			    (unsigned long long)MACHINE_MAX_FRAMES >> 8);
 	if (!open_kvm(kvm_path, error))
 		return false;
 	do {
 		machine.vm = ioctl(machine.kvm, KVM_CREATE_VM, 0);
 	} while (machine.vm < 0 && errno == EINTR);
 	if (machine.vm < 0)
-		return fail(error, "KVM cannot create a virtual machine: %s", g_strerror(errno));
+		return fail(error, "KVM cannot create a virtual machine: %s%s", g_strerror(errno),
+			    errno == EBUSY ? ": stop the other hypervisor that uses the processor's "
+					     "virtualisation" : "");
 	/* Real-mode emulation area of older Intel hosts; only where it does not collide with memory. */
 	if (machine.frames << PAGE_SHIFT < 0xfffbc000)
 		ioctl(machine.vm, KVM_SET_TSS_ADDR, 0xfffbd000UL);
@@ -132,6 +143,7 @@ void machine_free(void)
 {
 	kvcpu_free_all();
 	for (unsigned i = 0; i < machine.nr_pcpus; i++) {
+		g_free(machine.pcpu[i].attendant);
 		g_free(machine.pcpu[i].stores);
 		g_free(machine.pcpu[i].selfcopy);
 	}

@@ -18,6 +18,9 @@
 
 #define MAX_PCPUS 64
 
+/* The gate's direct map reaches from GATE_DIRECT_OFF to the end of its L4 slot: 256 GiB. */
+#define MACHINE_MAX_FRAMES (((UINT64_C(1) << 39) - GATE_DIRECT_OFF) >> PAGE_SHIFT)
+
 /** struct kvm_traits - what the start-up probe found out about this host's KVM (docs/hosted.md). */
 struct kvm_traits {
 	bool syscall_stays_in_ring3; /* LSTAR is entered with CPL 3 */
@@ -30,7 +33,7 @@ struct kvm_traits {
 
 /** enum kvm_exit_kind - how a run ended, for --stats. */
 enum kvm_exit_kind {
-	EXIT_SYSCALL, EXIT_EXCEPTION, EXIT_SOFT_INT, EXIT_SIGNAL, EXIT_STORES, EXIT_RERUN, EXIT_OTHER,
+	EXIT_SYSCALL, EXIT_ATTENDED, EXIT_EXCEPTION, EXIT_SOFT_INT, EXIT_SIGNAL, EXIT_STORES, EXIT_RERUN, EXIT_OTHER,
 	EXIT_KINDS
 };
 
@@ -56,6 +59,10 @@ struct kvcpu {
 	uint64_t dirty;
 	uint64_t flush_seen;
 	struct pcpu *pcpu; /* last run on */
+	struct vcpu *vcpu;
+	uint8_t *box;      /* shared with the door page, see door.c */
+	bool answered;     /* the attendant has done the hypercall that now leaves the VM */
+	unsigned reruns;   /* in a row */
 	uint8_t *stack_page;
 	uint64_t stack_top;
 	struct kvm_segment user_cs, user_ss;
@@ -84,6 +91,7 @@ struct pcpu {
 	bool timer_made;
 	uint64_t timer_tsc;    /* what the timer is set to, 0: off */
 	_Atomic bool kicked;
+	struct attendant *attendant; /* NULL: none */
 	uint64_t exits[EXIT_KINDS];
 	uint64_t run_ns;       /* spent in KVM_RUN, when timed */
 };
@@ -99,11 +107,12 @@ struct machine {
 	struct kvm_traits traits;
 	uint64_t gate_l3;      /* machine address */
 	struct kvcpu *free_kvcpus;
-	unsigned nr_kvcpus;
+	unsigned nr_kvcpus, vcpus_in_use;
 	int run_size;
 	int64_t tsc_offset;    /* guest TSC - host TSC */
 	struct pcpu pcpu[MAX_PCPUS];
 	unsigned nr_pcpus;
+	bool no_attendant;
 	bool timed;            /* measure time inside KVM_RUN (--stats) */
 };
 
@@ -141,6 +150,17 @@ void kvcpu_free_all(void);
 
 /* run.c */
 int kvcpu_run_raw(struct kvcpu *k); /* one KVM_RUN with dirty state applied; 0, or -errno */
+
+/* door.c */
+bool door_open_for_business(void); /* may this machine have an attendant? */
+void door_start(struct pcpu *p);
+void door_stop(struct pcpu *p);
+/** door_enter_guest() / door_leave_guest() - around KVM_RUN: the attendant works only in between. */
+void door_enter_guest(struct pcpu *p, struct kvcpu *k, bool fresh);
+void door_leave_guest(struct pcpu *p);
+/** door_note_hypercall() - a hypercall left the VM; often enough, and the attendant is called. */
+void door_note_hypercall(struct pcpu *p, struct kvcpu *k);
+uint64_t door_answers(const struct pcpu *p);
 
 /* pagetable.c */
 void pt_drain(struct pcpu *p, struct kvcpu *k); /* run queued stores until at most GATE_STORES are left */

@@ -94,8 +94,7 @@ void plat_pt_leave(mfn_t mfn, unsigned level)
 
 void plat_tlb_flush(uint64_t pcpus, enum plat_flush what, uint64_t va)
 {
-	if (machine.traits.host_stores_unseen)
-		return; /* repeated stores invalidate what they touch; nothing else is cached */
+	/* Where stores are repeated these invalidate what they touch; the count tells the attendant. */
 	for (unsigned i = 0; i < machine.nr_pcpus; i++)
 		if (pcpus >> i & 1)
 			atomic_fetch_add(&machine.pcpu[i].flush_gen, 1);

@@ -32,14 +32,17 @@ int kvcpu_run_raw(struct kvcpu *k)
 	return 0;
 }
 
-static int timed_run(struct pcpu *p, struct kvcpu *k)
+static int run_guest(struct pcpu *p, struct kvcpu *k, bool fresh)
 {
-	if (!machine.timed)
-		return kvcpu_run_raw(k);
-	uint64_t t0 = clock_ns();
+	uint64_t t0 = machine.timed ? clock_ns() : 0;
+
+	door_enter_guest(p, k, fresh);
+
 	int rc = kvcpu_run_raw(k);
 
-	p->run_ns += clock_ns() - t0;
+	door_leave_guest(p);
+	if (machine.timed)
+		p->run_ns += clock_ns() - t0;
 	return rc;
 }
 
@@ -193,8 +196,16 @@ static void save_syscall(struct pcpu *p, struct kvcpu *k, struct vcpu *v, struct
 	r->rsp = k->regs->rsp;
 	r->cs = FLAT_RING3_CS64;
 	r->ss = FLAT_RING3_SS64;
+	if (k->answered) {
+		k->answered = false;
+		t->cause = TRAP_KICK; /* rax has the result already */
+		p->exits[EXIT_ATTENDED]++;
+		return;
+	}
 	t->cause = TRAP_SYSCALL;
 	p->exits[EXIT_SYSCALL]++;
+	if (gate_kernel_mode(&v->gate))
+		door_note_hypercall(p, k);
 }
 
 /* Ring 3 used the door's port itself (the I/O bitmap lets it): what it deserves is #GP, at the OUT. */
@@ -214,7 +225,7 @@ static void refuse_port(struct kvcpu *k, struct vcpu *v, struct trap *t)
 
 static bool at_door(const struct kvcpu *k, unsigned offset)
 {
-	uint64_t at = k->regs->rip - (GATE_VIRT + GATE_ENTRY_OFF + offset);
+	uint64_t at = k->regs->rip - (gate_area_va(k) + GATE_VCPU_DOOR + offset);
 
 	return at == 0 || at == 2;
 }
@@ -227,7 +238,7 @@ static bool handle_io(struct pcpu *p, struct kvcpu *k, struct vcpu *v, struct tr
 
 	switch (port) {
 	case GATE_PORT_LSTAR:
-		if (at_door(k, GATE_LSTAR_OFF))
+		if (at_door(k, GATE_LEAVE_OFF))
 			save_syscall(p, k, v, t);
 		else
 			refuse_port(k, v, t);
@@ -278,12 +289,17 @@ static void report_dead(struct pcpu *p, struct kvcpu *k, struct vcpu *v, struct 
 	}
 }
 
-/* Is an exception on its way into the guest, or the gate in the middle of its work? Then go on. */
-static bool must_rerun(const struct kvcpu *k, struct vcpu *v)
+/*
+ * Is an exception on its way into the guest, or the gate in the middle of its work? Then go on. A guest that stays
+ * in the door on purpose gets no more than its share: what is lost then is its own state.
+ */
+static bool must_rerun(struct kvcpu *k, struct vcpu *v)
 {
 	const struct kvm_vcpu_events *e = &k->run->s.regs.events;
 	uint8_t code[2];
 
+	if (k->regs->rip - (gate_area_va(k) + GATE_VCPU_DOOR) < PAGE_SIZE)
+		return k->reruns++ < 50;
 	if (e->exception.injected || e->exception.pending || (k->sregs->cs.selector & 3) == 0)
 		return true;
 	/* KVM does not tell of a breakpoint exception on its way; behind an INT3 assume there is one. */
@@ -298,8 +314,9 @@ void plat_cpu_run(struct vcpu *v, struct trap *t)
 
 	if (!load_guest(p, k, v, t))
 		return;
-	for (;;) {
-		int rc = timed_run(p, k);
+	k->reruns = 0;
+	for (bool fresh = true;; fresh = false) {
+		int rc = run_guest(p, k, fresh);
 
 		if (rc == -EINTR) {
 			if (must_rerun(k, v)) {

@@ -16,10 +16,12 @@
 #include "foreground.h"
 #include "load.h"
 
+#define MAX_MEMORY_MIB (250 * 1024) /* and what the core needs beside it: MACHINE_MAX_FRAMES */
+
 static struct {
 	char *initrd, *log_level, *name, *kvm;
 	gint memory, vcpus;
-	gboolean stats, verbose, no_cache;
+	gboolean stats, verbose, no_cache, no_attendant;
 	char **rest;
 } opt = { .memory = 256, .vcpus = 1 };
 
@@ -35,6 +37,8 @@ static const GOptionEntry entries[] = {
 	  "Least important lines to log: error, warn, info, debug (warn)", "LEVEL" },
 	{ "verbose", 'v', 0, G_OPTION_ARG_NONE, &opt.verbose,
 	  "Tell about host, kernel image and domain (log level info)", NULL },
+	{ "no-attendant", 0, 0, G_OPTION_ARG_NONE, &opt.no_attendant,
+	  "Do not let a second host thread answer hypercalls (software-virtualised hosts)", NULL },
 	{ "no-cache", 0, 0, G_OPTION_ARG_NONE, &opt.no_cache,
 	  "Unpack the kernel anew and do not keep it for the next time", NULL },
 	{ "kvm", 0, 0, G_OPTION_ARG_FILENAME, &opt.kvm, "KVM device (/dev/kvm)", "FILE" },
@@ -197,6 +201,7 @@ static int run(struct load *load, GMappedFile *initrd, const char *cmdline, uint
 	if (!machine_init(opt.kvm ? opt.kvm : "/dev/kvm", pages + pages / 50 + 4096, &error))
 		return cmd_error(STATUS_FAILED, "%s", error->message);
 	machine.timed = opt.stats;
+	machine.no_attendant = opt.no_attendant;
 	probe_print();
 	if (core_init())
 		return cmd_error(STATUS_FAILED, "the core cannot start in a machine of %d MiB: give another "
@@ -249,8 +254,11 @@ int cmd_run(int argc, char **argv)
 	if (!set_log_level())
 		return cmd_error(STATUS_USAGE, "unknown log level '%s': use error, warn, info or debug",
 				 opt.log_level);
-	if (opt.memory < 1 || opt.memory > 1024 * 1024)
-		return cmd_error(STATUS_USAGE, "memory of %d MiB: give 1 to 1048576", opt.memory);
+	if (!*opt.rest[0] || (opt.initrd && !*opt.initrd))
+		return cmd_error(STATUS_USAGE, "an empty file name as %s: give a path",
+				 *opt.rest[0] ? "initrd" : "kernel");
+	if (opt.memory < 1 || opt.memory > MAX_MEMORY_MIB)
+		return cmd_error(STATUS_USAGE, "memory of %d MiB: give 1 to %d", opt.memory, MAX_MEMORY_MIB);
 	if (opt.vcpus < 1 || opt.vcpus > MAX_VCPUS)
 		return cmd_error(STATUS_USAGE, "%d virtual CPUs: give 1 to %d", opt.vcpus, MAX_VCPUS);
 	if (!opt.name)

@@ -122,9 +122,11 @@ static void *cpu_thread(void *data)
 	sigemptyset(&kick);
 	sigaddset(&kick, SIGUSR1);
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+	door_start(p);
 	domain_unpause(fg->domain);
 	fg->first_instruction_ns = clock_ns();
 	core_cpu_loop();
+	door_stop(p);
 	return NULL;
 }
 

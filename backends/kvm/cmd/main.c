@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* `xenopus VERB ...`: finds the verb. */
+#include <fcntl.h>
+#include <glib.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd.h"
 #include "config.h"
@@ -17,13 +20,17 @@ static const struct {
 
 int cmd_error(int status, const char *fmt, ...)
 {
+	g_autofree char *line = NULL;
 	va_list ap;
 
-	fputs("xenopus: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	line = g_strdup_vprintf(fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	/* It quotes file names, and those may hold anything: one line it is, and no terminal is steered. */
+	for (char *c = line; *c; c++)
+		if (g_ascii_iscntrl(*c))
+			*c = '?';
+	fprintf(stderr, "xenopus: %s\n", line);
 	return status;
 }
 
@@ -36,8 +43,17 @@ static int usage(FILE *to)
 	return to == stdout ? STATUS_OK : STATUS_USAGE;
 }
 
+/* Were one of them closed, the next file opened would get its number, and console output go there. */
+static void open_standard_files(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_WRONLY : O_RDONLY) != fd)
+			_exit(STATUS_FAILED);
+}
+
 int main(int argc, char **argv)
 {
+	open_standard_files();
 	if (argc < 2)
 		return usage(stderr);
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))

@@ -16,6 +16,7 @@
 
 #define CACHE_MAGIC	"xenopus-kernel1"	/* 16 bytes with its NUL */
 #define HEADER_SIZE	4096
+#define MAX_PACKED	((size_t)256 << 20)	/* whoever gives a disk image shall not wait for its CRC */
 
 /**
  * struct cache_header - The first page of an entry.
@@ -133,7 +134,7 @@ bool cache_open(const char *path, const char *dir, struct loader_kernel *out, ch
 		loader_free(&packed);
 		return false;
 	}
-	if (dir && !loader_is_elf(packed.file, packed.file_len)) {
+	if (dir && packed.file_len <= MAX_PACKED && !loader_is_elf(packed.file, packed.file_len)) {
 		dirfd = cache_dir_open(dir, false, &trouble);
 		if (trouble) {
 			*note = g_strdup_printf("kernel cache not used: %s", trouble->message);

@@ -69,7 +69,8 @@ bool loader_map_file(struct loader_kernel *k, const char *path, struct stat *exa
 	if (fd < 0)
 		return loader_fail(k, err, LOADER_ERROR_FILE, "cannot open the kernel: %s%s",
 				   g_strerror(errno),
-				   errno == ENOENT ? "; check the path" : "");
+				   errno == ENOENT ? "; check the path" :
+				   errno == EACCES ? "; make it readable for you" : "");
 
 	if (fstat(fd, &st) < 0) {
 		loader_fail(k, err, LOADER_ERROR_FILE, "cannot examine the kernel: %s",

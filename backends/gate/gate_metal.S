@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The gate on bare metal: ring 0 under every guest. gate_enter() goes to ring 3 as struct gate_vcpu says and
+ * returns, like any function, when the guest has trapped, with the guest's registers back in the struct:
+ *
+ *	gate_enter() -> IRETQ -> ring 3 -> trap stack, registers into the struct -> return from gate_enter()
+ *
+ * Everything here runs with interrupts off. The base of GS is the CPU's struct percpu in ring 0 and the guest's in
+ * ring 3; the swap happens on the way from or to ring 3 and nowhere else, judged by the privilege level in the
+ * frame, so what the guest has put into its base does not matter. NMI, #DB, #DF and #MC come on stacks of their
+ * own and touch GS only when they come from ring 3: they may hit between a door and its SWAPGS.
+ */
+#include "gate_offsets.h"
+#include "../baremetal/metal_layout.h"
+
+	.macro	save_gprs base
+	movq	%r15, G_R15(\base)
+	movq	%r14, G_R14(\base)
+	movq	%r13, G_R13(\base)
+	movq	%r12, G_R12(\base)
+	movq	%rbp, G_RBP(\base)
+	movq	%rbx, G_RBX(\base)
+	movq	%r11, G_R11(\base)
+	movq	%r10, G_R10(\base)
+	movq	%r9, G_R9(\base)
+	movq	%r8, G_R8(\base)
+	movq	%rax, G_RAX(\base)
+	movq	%rcx, G_RCX(\base)
+	movq	%rdx, G_RDX(\base)
+	movq	%rsi, G_RSI(\base)
+	.endm
+
+	.section .text.gate, "ax"
+	.code64
+
+/* unsigned gate_enter(struct gate_vcpu *g) */
+	.globl	gate_enter
+gate_enter:
+	pushq	%rbx
+	pushq	%rbp
+	pushq	%r12
+	pushq	%r13
+	pushq	%r14
+	pushq	%r15
+	movq	%rsp, %gs:P_HOST_RSP
+	movq	%rdi, %gs:P_GATE
+	movzwl	G_SS(%rdi), %eax
+	pushq	%rax
+	pushq	G_RSP(%rdi)
+	movl	G_RFLAGS(%rdi), %eax
+	andl	$GATE_RFLAGS_GUEST, %eax
+	orl	$GATE_RFLAGS_ALWAYS, %eax
+	pushq	%rax
+	movzwl	G_CS(%rdi), %eax
+	pushq	%rax
+	pushq	G_RIP(%rdi)
+	movq	G_R15(%rdi), %r15
+	movq	G_R14(%rdi), %r14
+	movq	G_R13(%rdi), %r13
+	movq	G_R12(%rdi), %r12
+	movq	G_RBP(%rdi), %rbp
+	movq	G_RBX(%rdi), %rbx
+	movq	G_R11(%rdi), %r11
+	movq	G_R10(%rdi), %r10
+	movq	G_R9(%rdi), %r9
+	movq	G_R8(%rdi), %r8
+	movq	G_RAX(%rdi), %rax
+	movq	G_RCX(%rdi), %rcx
+	movq	G_RDX(%rdi), %rdx
+	movq	G_RSI(%rdi), %rsi
+	movq	G_RDI(%rdi), %rdi
+	swapgs
+gate_iret:
+	iretq
+
+/* eax: what to return. The flags are ours again: no AC, DF, TF or NT of the guest's. */
+gate_leave:
+	movq	%gs:P_HOST_RSP, %rsp
+	pushq	$2
+	popfq
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbp
+	popq	%rbx
+	ret
+
+	.globl	gate_syscall, gate_syscall32, gate_sysenter
+	.balign	16
+gate_syscall:
+	swapgs
+	movq	%rsp, %gs:P_SCRATCH
+	movq	%gs:P_GATE, %rsp
+	save_gprs %rsp
+	movl	$GATE_EV_SYSCALL, %eax
+gate_syscall_common:
+	movq	%rdi, G_RDI(%rsp)
+	movq	%rcx, G_RIP(%rsp)
+	movq	%r11, G_RFLAGS(%rsp)
+	movw	$0xe033, G_CS(%rsp)
+	movw	$0xe02b, G_SS(%rsp)
+	movq	%gs:P_SCRATCH, %rcx
+	movq	%rcx, G_RSP(%rsp)
+	jmp	gate_leave
+
+	.balign	16
+gate_syscall32:
+	swapgs
+	movq	%rsp, %gs:P_SCRATCH
+	movq	%gs:P_GATE, %rsp
+	save_gprs %rsp
+	movl	$GATE_EV_SYSCALL32, %eax
+	jmp	gate_syscall_common
+
+	.balign	16
+gate_sysenter:
+	swapgs
+	movq	%gs:P_GATE, %rsp
+	save_gprs %rsp
+	movq	%rdi, G_RDI(%rsp)
+	movq	%rsp, %rdi
+	movq	%gs:P_HOST_RSP, %rsp
+	pushfq
+	popq	%rax
+	orl	$0x200, %eax
+	movq	%rax, G_RFLAGS(%rdi)
+	xorl	%eax, %eax
+	movq	%rax, G_RIP(%rdi)
+	movq	%rax, G_RSP(%rdi)
+	movw	$0xe033, G_CS(%rdi)
+	movw	$0xe02b, G_SS(%rdi)
+	movl	$GATE_EV_SYSENTER, %eax
+	jmp	gate_leave
+
+/* Stack: vector, error code, RIP, CS, RFLAGS, RSP, SS. */
+	.balign	16
+gate_trap:
+	testb	$3, 24(%rsp)
+	jz	gate_trap_ring0
+	swapgs
+	lfence
+	pushq	%rdi
+	movq	%gs:P_GATE, %rdi
+	save_gprs %rdi
+	popq	G_RDI(%rdi)
+	popq	%rax
+	popq	%gs:P_ERROR
+	popq	G_RIP(%rdi)
+	popq	%rcx
+	movw	%cx, G_CS(%rdi)
+	popq	G_RFLAGS(%rdi)
+	popq	G_RSP(%rdi)
+	popq	%rcx
+	movw	%cx, G_SS(%rdi)
+	jmp	gate_leave
+
+/* Ours: a fault that was expected (fixups), an interrupt while idle, or the end. */
+gate_trap_ring0:
+	cld
+	pushq	%rdi
+	pushq	%rsi
+	pushq	%rdx
+	pushq	%rcx
+	pushq	%rax
+	pushq	%r8
+	pushq	%r9
+	pushq	%r10
+	pushq	%r11
+	pushq	%rbx
+	pushq	%rbp
+	pushq	%r12
+	pushq	%r13
+	pushq	%r14
+	pushq	%r15
+	leaq	gate_iret(%rip), %rax
+	cmpq	%rax, 17 * 8(%rsp)
+	je	gate_bad_iret
+	movq	%rsp, %rdi
+	call	metal_trap
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbp
+	popq	%rbx
+	popq	%r11
+	popq	%r10
+	popq	%r9
+	popq	%r8
+	popq	%rax
+	popq	%rcx
+	popq	%rdx
+	popq	%rsi
+	popq	%rdi
+	addq	$16, %rsp
+	iretq
+
+/* IRETQ to the guest faulted, its GS base already in place. The struct still holds its registers. */
+gate_bad_iret:
+	movl	15 * 8(%rsp), %eax
+	cmpl	$2, %eax
+	je	1f
+	cmpl	$8, %eax
+	je	1f
+	cmpl	$18, %eax
+	je	1f
+	swapgs
+	lfence
+	movq	16 * 8(%rsp), %rcx
+	movq	%rcx, %gs:P_ERROR
+	orl	$GATE_EV_BAD_IRET, %eax
+	jmp	gate_leave
+1:	movq	%rsp, %rdi
+	call	metal_trap
+	ud2
+
+/* NMIs are counted and otherwise ignored. */
+	.balign	16
+gate_nmi:
+	lock incq gate_nmis(%rip)
+	iretq
+
+/* One stub per vector, 16 bytes each; those whose exception has no error code push one. */
+	.globl	gate_stubs
+	.balign	16
+gate_stubs:
+	.set	vector, 0
+	.rept	256
+	.balign	16
+	.if	vector == 2
+	jmp	gate_nmi
+	.else
+	.ifeq	(vector - 8) * (vector - 10) * (vector - 11) * (vector - 12) * (vector - 13) * (vector - 14) * (vector - 17) * (vector - 21) * (vector - 29) * (vector - 30)
+	.else
+	pushq	$0
+	.endif
+	pushq	$vector
+	jmp	gate_trap
+	.endif
+	.set	vector, vector + 1
+	.endr
+
+/*
+ * int gate_load_XX(unsigned selector): load a data segment register of the guest's. 1 when that faults; the
+ * register is then null. GS is loaded while the guest's base is in place, so that this one changes.
+ */
+	.macro	loader reg, swap
+	.globl	gate_load_\reg
+gate_load_\reg:
+	\swap
+1:	movl	%edi, %\reg
+	\swap
+	xorl	%eax, %eax
+	ret
+2:	xorl	%edi, %edi
+	movl	%edi, %\reg
+	\swap
+	movl	$1, %eax
+	ret
+	.pushsection .fixups, "a"
+	.quad	1b, 2b
+	.popsection
+	.endm
+	loader	ds
+	loader	es
+	loader	fs
+	loader	gs, swapgs
+
+/* bool msr_read_safe(uint32_t msr, uint64_t *value): false when there is no such register. */
+	.globl	msr_read_safe
+msr_read_safe:
+	movl	%edi, %ecx
+1:	rdmsr
+	shlq	$32, %rdx
+	orq	%rdx, %rax
+	movq	%rax, (%rsi)
+	movl	$1, %eax
+	ret
+2:	xorl	%eax, %eax
+	ret
+	.pushsection .fixups, "a"
+	.quad	1b, 2b
+	.popsection
+
+	.bss
+	.globl	gate_nmis
+	.balign	8
+gate_nmis:
+	.skip	8
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The attendant at the SYSCALL door.
+ *
+ * On a host that virtualises by software an exit to this process costs tens of microseconds, and a kernel that
+ * boots makes tens of thousands of hypercalls. So, while a guest makes many, a second host thread waits at the
+ * door: the guest's SYSCALL puts the registers into its box page and spins; the attendant performs the
+ * hypercall on the core and puts the answer there.
+ *
+ *	guest (ring 3, door page)		attendant (host thread)
+ *	BOX_ASKED  ---------------------------> BOX_TAKEN, hypercall_call()
+ *	go on      <--------------------------- BOX_DONE
+ *	OUT, no core work but what is owed <--- BOX_DONE_LEAVE
+ *	OUT, an ordinary hypercall <----------- BOX_REFUSED
+ *
+ * Only calls that need nothing but memory are answered here: everything that lives in the KVM vCPU
+ * (registers, selectors, CR3, pending events) waits for an exit, and page-table stores that must be repeated inside
+ * the VM may wait for one as long as no TLB flush is owed, as a TLB would.
+ *
+ * The box is guest memory: it is read once, and a request counts only while the virtual CPU is in its
+ * kernel, which our own state tells, not the box. The gate is mapped in every address space, so a second virtual
+ * CPU could write into the first one's box; a machine with more than one has no attendant.
+ *
+ * One lock keeps the physical CPU's thread and its attendant out of each other's way: the thread holds it
+ * whenever it is not inside KVM_RUN.
+ */
+#include <signal.h>
+#include <unistd.h>
+
+#include <xenopus/hypercall.h>
+#include <xen/vcpu.h>
+#include "machine.h"
+
+#define IDLE_NS        300000   /* nobody asked for so long: go to sleep */
+#define CALL_AFTER     24       /* hypercalls by exit within ... */
+#define CALL_WITHIN_NS 4000000  /* ... this time call the attendant */
+#define MAX_OWED       32       /* page-table stores that may wait for an exit */
+
+struct attendant {
+	GThread *thread;
+	_Atomic bool lock;
+	_Atomic bool stop, awake;
+	GMutex mutex;
+	GCond cond;
+	struct kvcpu *_Atomic in_guest; /* written under lock: what runs in KVM_RUN now */
+	uint64_t answers, given_up;
+	uint64_t window_start;
+	unsigned window_calls;
+	uint64_t banned_until, ban_ns;
+};
+
+static _Atomic uint32_t *box_word(const struct kvcpu *k, unsigned offset)
+{
+	return (_Atomic uint32_t *)(void *)(k->box + offset);
+}
+
+static uint64_t *box_quad(const struct kvcpu *k, unsigned offset)
+{
+	return (uint64_t *)(void *)(k->box + offset);
+}
+
+static void take_lock(struct attendant *a)
+{
+	while (atomic_exchange_explicit(&a->lock, true, memory_order_acquire))
+		while (atomic_load_explicit(&a->lock, memory_order_relaxed))
+			__builtin_ia32_pause();
+}
+
+static void drop_lock(struct attendant *a)
+{
+	atomic_store_explicit(&a->lock, false, memory_order_release);
+}
+
+/* Calls that touch nothing but core state and guest memory. */
+static bool answerable(uint64_t nr, const struct hypercall_args *c)
+{
+	switch (nr) {
+	case __HYPERVISOR_mmu_update:
+		return c->arg[1] <= 64;
+	case __HYPERVISOR_update_va_mapping:
+	case __HYPERVISOR_xen_version:
+	case __HYPERVISOR_stack_switch:
+	case __HYPERVISOR_event_channel_op:
+		return true;
+	case __HYPERVISOR_vcpu_op:
+		return c->arg[0] == VCPUOP_is_up;
+	default:
+		return false;
+	}
+}
+
+/* With the lock held and the guest waiting in the door. */
+static void answer(struct pcpu *p, struct kvcpu *k, struct vcpu *v)
+{
+	uint32_t state = BOX_ASKED;
+	uint64_t nr = READ_ONCE(*box_quad(k, BOX_RAX));
+	struct hypercall_args c = {
+		.arg = { READ_ONCE(*box_quad(k, BOX_RDI)), READ_ONCE(*box_quad(k, BOX_RSI)),
+			 READ_ONCE(*box_quad(k, BOX_RDX)), READ_ONCE(*box_quad(k, BOX_R10)),
+			 READ_ONCE(*box_quad(k, BOX_R8)), READ_ONCE(*box_quad(k, BOX_R9)) },
+	};
+	uint64_t flushes = atomic_load(&p->flush_gen), cr3 = gate_cr3(&v->gate);
+
+	if (!atomic_compare_exchange_strong(box_word(k, BOX_STATE), &state, BOX_TAKEN))
+		return;
+	if (!answerable(nr, &c)) {
+		atomic_store(box_word(k, BOX_STATE), BOX_REFUSED);
+		return;
+	}
+	long ret = hypercall_call(v, (unsigned)nr, &c);
+
+	p->attendant->answers++;
+	*box_quad(k, BOX_RESULT) = (uint64_t)ret;
+	k->answered = p->nr_selfcopy || p->nr_stores > MAX_OWED || k->dirty ||
+		      atomic_load(&p->flush_gen) != flushes || gate_cr3(&v->gate) != cr3 ||
+		      vcpu_upcall_pending(v) || v->domain->state != DOM_RUNNING;
+	atomic_store(box_word(k, BOX_STATE), k->answered ? BOX_DONE_LEAVE : BOX_DONE);
+}
+
+static bool attend(struct pcpu *p)
+{
+	struct attendant *a = p->attendant;
+	struct kvcpu *k = atomic_load_explicit(&a->in_guest, memory_order_acquire);
+	bool found = false;
+
+	if (!k || atomic_load_explicit(box_word(k, BOX_STATE), memory_order_relaxed) != BOX_ASKED)
+		return false;
+	if (atomic_exchange_explicit(&a->lock, true, memory_order_acquire))
+		return false;
+	k = atomic_load_explicit(&a->in_guest, memory_order_relaxed);
+	if (k && gate_kernel_mode(&k->vcpu->gate) &&
+	    atomic_load(box_word(k, BOX_STATE)) == BOX_ASKED) {
+		answer(p, k, k->vcpu);
+		found = true;
+	}
+	drop_lock(a);
+	return found;
+}
+
+static void *attendant_thread(void *data)
+{
+	struct pcpu *p = data;
+	struct attendant *a = p->attendant;
+	uint64_t last = 0;
+
+	set_this_pcpu(p);
+	while (!atomic_load(&a->stop)) {
+		g_mutex_lock(&a->mutex);
+		while (!atomic_load(&a->awake) && !atomic_load(&a->stop))
+			g_cond_wait(&a->cond, &a->mutex);
+		g_mutex_unlock(&a->mutex);
+		last = clock_ns();
+		while (!atomic_load_explicit(&a->stop, memory_order_relaxed)) {
+			for (unsigned i = 0; i < 64; i++) {
+				if (attend(p))
+					last = clock_ns();
+				else
+					__builtin_ia32_pause();
+			}
+			if (clock_ns() - last > IDLE_NS)
+				break;
+		}
+		atomic_store(&a->awake, false);
+	}
+	return NULL;
+}
+
+bool door_open_for_business(void)
+{
+	return machine.traits.syscall_stays_in_ring3 && !machine.no_attendant &&
+	       sysconf(_SC_NPROCESSORS_ONLN) > (long)machine.nr_pcpus;
+}
+
+void door_start(struct pcpu *p)
+{
+	sigset_t all, old;
+
+	if (!door_open_for_business())
+		return;
+	p->attendant = g_new0(struct attendant, 1);
+	g_mutex_init(&p->attendant->mutex);
+	g_cond_init(&p->attendant->cond);
+	atomic_store(&p->attendant->lock, true); /* held by the CPU's thread */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	p->attendant->thread = g_thread_new("attendant", attendant_thread, p);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+void door_stop(struct pcpu *p)
+{
+	struct attendant *a = p->attendant;
+
+	if (!a)
+		return;
+	g_mutex_lock(&a->mutex);
+	atomic_store(&a->stop, true);
+	g_cond_signal(&a->cond);
+	g_mutex_unlock(&a->mutex);
+	g_thread_join(a->thread);
+	a->thread = NULL;
+}
+
+/* Alone on this machine, in its kernel, and somebody attends? */
+static bool may_open(const struct attendant *a, const struct kvcpu *k)
+{
+	return atomic_load_explicit(&a->awake, memory_order_relaxed) && machine.vcpus_in_use == 1 &&
+	       gate_kernel_mode(&k->vcpu->gate);
+}
+
+void door_enter_guest(struct pcpu *p, struct kvcpu *k, bool fresh)
+{
+	struct attendant *a = p->attendant;
+
+	if (!a)
+		return;
+	if (fresh) {
+		/* Whatever user code may have written there counts for nothing. */
+		atomic_store_explicit(box_word(k, BOX_STATE), BOX_IDLE, memory_order_relaxed);
+		atomic_store_explicit(box_word(k, BOX_OPEN), may_open(a, k), memory_order_relaxed);
+		k->answered = false;
+	}
+	atomic_store_explicit(&a->in_guest, machine.vcpus_in_use == 1 ? k : NULL, memory_order_release);
+	drop_lock(a);
+}
+
+void door_leave_guest(struct pcpu *p)
+{
+	struct attendant *a = p->attendant;
+
+	if (!a)
+		return;
+	take_lock(a);
+	atomic_store_explicit(&a->in_guest, NULL, memory_order_relaxed);
+}
+
+void door_note_hypercall(struct pcpu *p, struct kvcpu *k)
+{
+	struct attendant *a = p->attendant;
+	uint64_t now;
+
+	if (!a)
+		return;
+	now = clock_ns();
+	if (atomic_load(box_word(k, BOX_STATE)) == BOX_GIVEN_UP) {
+		/* The attendant gets no CPU of its own; waiting for it is worse than leaving. */
+		a->given_up++;
+		a->ban_ns = a->ban_ns ? MIN(a->ban_ns * 2, UINT64_C(2000000000)) : 1000000;
+		a->banned_until = now + a->ban_ns;
+	}
+	if (now - a->window_start > CALL_WITHIN_NS) {
+		a->window_start = now;
+		a->window_calls = 0;
+	}
+	if (++a->window_calls < CALL_AFTER || now < a->banned_until || atomic_load(&a->awake))
+		return;
+	if (now > a->banned_until + 4 * a->ban_ns)
+		a->ban_ns = 0;
+	g_mutex_lock(&a->mutex);
+	atomic_store(&a->awake, true);
+	g_cond_signal(&a->cond);
+	g_mutex_unlock(&a->mutex);
+}
+
+uint64_t door_answers(const struct pcpu *p)
+{
+	return p->attendant ? p->attendant->answers : 0;
+}
