@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The audit: recompute from scratch what every count must be and compare. It believes only the page tables in use, the
- * pins, the virtual CPUs' base pointers and descriptor tables, and what other subsystems said they hold; so it
- * finds references lost or kept too long, and every broken rule about what may be mapped how.
+ * The audit: recompute from scratch what every count must be and compare. It believes only the page
+ * tables in use, the pins, the virtual CPUs' base pointers and descriptor tables, and what other
+ * subsystems said they hold; so it finds references lost or kept too long, and every broken rule
+ * about what may be mapped how.
  *
  * It goes through the machine in windows, as large as the heap has room for counters.
  */
@@ -18,7 +19,8 @@ struct audit {
 	unsigned violations;
 };
 
-__attribute__((format(printf, 3, 4))) static void bad(struct audit *a, uint64_t n, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static void bad(struct audit *a, uint64_t n, const char *fmt,
+						      ...)
 {
 	char text[128];
 	va_list ap;
@@ -27,9 +29,10 @@ __attribute__((format(printf, 3, 4))) static void bad(struct audit *a, uint64_t 
 	xvsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	if (a->violations++ < 32)
-		xlog(LOG_ERROR, "audit: frame %#llx (kind %u, type %u, count %u, types %u, flags %#x): %s",
-		     (unsigned long long)n, frame_at(n)->kind, frame_at(n)->type, frame_at(n)->count,
-		     frame_at(n)->type_count, frame_at(n)->flags, text);
+		xlog(LOG_ERROR,
+		     "audit: frame %#llx (kind %u, type %u, count %u, types %u, flags %#x): %s",
+		     (unsigned long long)n, frame_at(n)->kind, frame_at(n)->type,
+		     frame_at(n)->count, frame_at(n)->type_count, frame_at(n)->flags, text);
 }
 
 static void expect(struct audit *a, uint64_t n, unsigned count, unsigned type_count)
@@ -118,7 +121,7 @@ static void count_uses(struct audit *a, bool check)
 		if (frame_live_table(f) || (f->flags & FF_PARTIAL))
 			count_table(a, f, check);
 	}
-	list_for_each(l, &domain_list) {
+	list_for_each (l, &domain_list) {
 		struct domain *d = list_entry(l, struct domain, link);
 
 		for (unsigned i = 0; i < MAX_VCPUS; i++)
@@ -177,8 +180,8 @@ static void compare(struct audit *a, uint64_t n)
 			bad(a, n, "free but not scrubbed");
 		return;
 	}
-	e.count += f->held + !!(f->flags & FF_ALLOC) + !!(f->flags & FF_PINNED) + !!(f->flags & FF_PARTIAL) +
-		   (f->kind == FK_HEAP || f->kind == FK_SHARED);
+	e.count += f->held + !!(f->flags & FF_ALLOC) + !!(f->flags & FF_PINNED) +
+		   !!(f->flags & FF_PARTIAL) + (f->kind == FK_HEAP || f->kind == FK_SHARED);
 	e.type_count += f->held_type + !!(f->flags & FF_PINNED) + (f->kind == FK_SHARED);
 	if (e.count != f->count)
 		bad(a, n, "%u references found", e.count);
@@ -192,11 +195,12 @@ static void check_lists(struct audit *a)
 	uint64_t listed = 0, owned = 0;
 	struct list *l;
 
-	list_for_each(l, &domain_list) {
+	list_for_each (l, &domain_list) {
 		struct domain *d = list_entry(l, struct domain, link);
 		uint64_t pages = 0;
 
-		for (uint32_t n = d->mm.first_frame; n && listed <= nr_frames; n = frame_at(n)->next) {
+		for (uint32_t n = d->mm.first_frame; n && listed <= nr_frames;
+		     n = frame_at(n)->next) {
 			listed++;
 			pages += frame_at(n)->kind == FK_DOMAIN;
 			if (frame_at(n)->owner != d)
@@ -228,7 +232,7 @@ static unsigned alloc_window(struct audit *a)
 
 unsigned mm_audit(void)
 {
-	struct audit a = { .violations = 0 };
+	struct audit a = {.violations = 0};
 	unsigned pages = alloc_window(&a);
 	uint64_t per_window = pages * PAGE_SIZE / sizeof(*a.expect);
 

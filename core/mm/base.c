@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What keeps a top-level table alive: pins and loaded base pointers. Each holds a general and a type reference of its
- * own, so a kernel may unpin the table it runs on.
+ * What keeps a top-level table alive: pins and loaded base pointers. Each holds a general and a
+ * type reference of its own, so a kernel may unpin the table it runs on.
  */
 #include "frame.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The frame allocator: binary buddies over the frame table. Free blocks of 2^order frames, aligned to their
- * size, hang on one list per order by their first frame. Promise: every free frame is zero, so what is handed out is
- * too (frames are scrubbed when they come back; a fresh machine's memory is zero).
+ * The frame allocator: binary buddies over the frame table. Free blocks of 2^order frames, aligned
+ * to their size, hang on one list per order by their first frame. Promise: every free frame is
+ * zero, so what is handed out is too (frames are scrubbed when they come back; a fresh machine's
+ * memory is zero).
  */
 #include "frame.h"
 
@@ -63,7 +64,8 @@ void buddy_add(uint64_t first, uint64_t end)
 	}
 }
 
-/* The first block of @order that lies below @limit; without a real limit that is the list's first. */
+/* The first block of @order that lies below @limit; without a real limit that is the list's first.
+ */
 static uint64_t find(unsigned order, uint64_t limit)
 {
 	uint64_t n = head[order];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A domain's memory from birth to death: the shared pages of the core, and giving everything up without leak. */
+/* A domain's memory from birth to death: the shared pages of the core, and giving everything up
+ * without leak. */
 #include "frame.h"
 
 void mm_share_xen_frame(struct domain *d, void *page, bool writable)
@@ -27,7 +28,8 @@ int domain_mm_init(struct domain *d, uint64_t max_pages)
 	return 0;
 }
 
-/* Give up what virtual CPUs hold; harmless when their owners did so already. The home is past caring. */
+/* Give up what virtual CPUs hold; harmless when their owners did so already. The home is past
+ * caring. */
 static void drop_vcpus(struct domain *d)
 {
 	for (unsigned i = 0; i < MAX_VCPUS; i++) {

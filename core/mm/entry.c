@@ -5,11 +5,12 @@
  *	L1, writable		general + FT_WRITABLE on the page
  *	L1, read-only		general on the page
  *	L2, L3, L4		general + the type of the next lower level on that table
- *	L4, read-only, to itself	general (recursive mapping; its own type keeps it a page table)
+ *	L4, read-only, to itself	general (recursive mapping; its own type keeps it a page
+ *table)
  *
- * Bits the hardware would read as something a guest has no say in (page size, caching, global in upper levels)
- * are refused as Xen refuses them. Every present entry gets the user bit, since guest kernels run in ring 3, and
- * loses the global bit, so that loading CR3 is a full flush.
+ * Bits the hardware would read as something a guest has no say in (page size, caching, global in
+ *upper levels) are refused as Xen refuses them. Every present entry gets the user bit, since guest
+ *kernels run in ring 3, and loses the global bit, so that loading CR3 is a full flush.
  */
 #include "frame.h"
 
@@ -95,7 +96,8 @@ static void put_leaf(struct domain *d, uint64_t e)
 		type_put(f, false);
 	else if (f->type == FT_SEGDESC && f->type_count && f->owner == d)
 		segdesc_unmapped(d, f);
-	/* The clock knows the machine's CPUs, but only its owner's guests are held to flush on their own. */
+	/* The clock knows the machine's CPUs, but only its owner's guests are held to flush on
+	 * their own. */
 	if (f->owner != d)
 		flush_tlb(flush_domain_cpus(d));
 	put_ref(f);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * XENMEM_exchange: give back frames and get others, for memory that is contiguous or below an address. It goes in chunks
- * of the larger of the two extent sizes, each wholly checked and allocated before anything changes hands.
+ * XENMEM_exchange: give back frames and get others, for memory that is contiguous or below an
+ * address. It goes in chunks of the larger of the two extent sizes, each wholly checked and
+ * allocated before anything changes hands.
  */
 #include "xenopus/hypercall.h"
 #include <xen/memory.h>
@@ -15,13 +16,14 @@ static bool takeable(const struct domain *d, uint64_t n)
 {
 	const struct frame *f = frame_of(MFN(n));
 
-	return f && f->owner == d && f->kind == FK_DOMAIN && (f->flags & FF_ALLOC) && f->count == 1 &&
-	       !f->type_count;
+	return f && f->owner == d && f->kind == FK_DOMAIN && (f->flags & FF_ALLOC) &&
+	       f->count == 1 && !f->type_count;
 }
 
 struct chunk {
 	unsigned in_extents, out_extents;
-	uint64_t in[1u << EXCHANGE_MAX_ORDER], out[1u << EXCHANGE_MAX_ORDER], gpfn[1u << EXCHANGE_MAX_ORDER];
+	uint64_t in[1u << EXCHANGE_MAX_ORDER], out[1u << EXCHANGE_MAX_ORDER],
+		gpfn[1u << EXCHANGE_MAX_ORDER];
 };
 
 static int check_in(const struct domain *d, const struct chunk *c, unsigned order)
@@ -57,13 +59,13 @@ static int alloc_out(struct chunk *c, unsigned order, uint64_t limit)
 	return 0;
 }
 
-static int one_chunk(struct vcpu *v, struct chunk *c, const struct xen_memory_exchange *x, uint64_t done_pages)
+static int one_chunk(struct vcpu *v, struct chunk *c, const struct xen_memory_exchange *x,
+		     uint64_t done_pages)
 {
 	struct domain *d = v->domain;
 	unsigned in_order = x->in.extent_order, out_order = x->out.extent_order;
 	uint64_t out_va = (uint64_t)(uintptr_t)x->out.extent_start.p +
 			  (done_pages >> out_order) * sizeof(xen_pfn_t);
-	unsigned bits = XENMEMF_get_address_bits(x->out.mem_flags);
 	int rc;
 
 	if (guest_copy_from(v, c->in,
@@ -74,12 +76,11 @@ static int one_chunk(struct vcpu *v, struct chunk *c, const struct xen_memory_ex
 		return -XEN_EFAULT;
 	rc = check_in(d, c, in_order);
 	if (!rc)
-		rc = alloc_out(c, out_order, !bits || bits >= 64 ? ~UINT64_C(0) :
-					     bits <= PAGE_SHIFT	 ? 0 :
-								   UINT64_C(1) << (bits - PAGE_SHIFT));
+		rc = alloc_out(c, out_order, memory_frame_limit(x->out.mem_flags));
 	if (rc)
 		return rc;
-	/* The list takes the answer before the exchange, so that a list that cannot be written changes nothing. */
+	/* The list takes the answer before the exchange, so that a list that cannot be written
+	 * changes nothing. */
 	if (guest_copy_to(v, out_va, c->out, c->out_extents * sizeof(c->out[0]))) {
 		for (unsigned i = 0; i < c->out_extents; i++)
 			free_block(c->out[i], out_order);
@@ -108,7 +109,8 @@ static int check_sizes(struct domain *d, const struct xen_memory_exchange *x)
 		return rc;
 	if (in->extent_order > EXCHANGE_MAX_ORDER || out->extent_order > EXCHANGE_MAX_ORDER)
 		return -XEN_EPERM;
-	if (in->nr_extents > nr_frames || out->nr_extents > nr_frames || x->nr_exchanged > in->nr_extents ||
+	if (in->nr_extents > nr_frames || out->nr_extents > nr_frames ||
+	    x->nr_exchanged > in->nr_extents ||
 	    in->nr_extents << in->extent_order != out->nr_extents << out->extent_order)
 		return -XEN_EINVAL;
 	return 0;
@@ -138,15 +140,16 @@ long memory_exchange(struct vcpu *v, uint64_t arg)
 	c->out_extents = 1u << (order - x.out.extent_order);
 	for (bool first = true; x.nr_exchanged < x.in.nr_extents && !rc; first = false) {
 		if (!first && hypercall_preempt())
-			rc = -XEN_ERESTART; /* nr_exchanged in the guest's structure tells where to go on */
+			rc = -XEN_ERESTART; /* nr_exchanged in the guest's structure tells where to
+					       go on */
 		else
 			rc = one_chunk(v, c, &x, x.nr_exchanged << x.in.extent_order);
 		if (!rc)
 			x.nr_exchanged += per_chunk;
 	}
 	heap_free(c);
-	if (guest_copy_to(v, arg + offsetof(struct xen_memory_exchange, nr_exchanged), &x.nr_exchanged,
-			  sizeof(x.nr_exchanged)))
+	if (guest_copy_to(v, arg + offsetof(struct xen_memory_exchange, nr_exchanged),
+			  &x.nr_exchanged, sizeof(x.nr_exchanged)))
 		rc = -XEN_EFAULT;
 	return rc;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * When must TLBs be flushed on the core's own account? A guest may leave stale translations to its own
- * frames if it likes; but before a frame becomes something else (a page table, another owner's page) none that
- * allows more than the new use may be left anywhere. A clock counts full flushes; a frame remembers the time its last
- * use ended. Only when no full flush happened since then is one needed, so guests that flush (they do, all the time)
- * make this nearly free.
+ * When must TLBs be flushed on the core's own account? A guest may leave stale translations to its
+ * own frames if it likes; but before a frame becomes something else (a page table, another owner's
+ * page) none that allows more than the new use may be left anywhere. A clock counts full flushes; a
+ * frame remembers the time its last use ended. Only when no full flush happened since then is one
+ * needed, so guests that flush (they do, all the time) make this nearly free.
  */
 #include "frame.h"
 
@@ -41,7 +41,8 @@ uint64_t flush_domain_cpus(const struct domain *d)
 void flush_tlb(uint64_t pcpus)
 {
 	plat_tlb_flush(pcpus, PLAT_FLUSH_ALL, 0);
-	/* 0 stands for "never used" in frames; when the clock wraps, an old frame costs a flush too many. */
+	/* 0 stands for "never used" in frames; when the clock wraps, an old frame costs a flush too
+	 * many. */
 	if (pcpus == flush_all_cpus() && ++flush_clock == 0)
 		flush_clock = 1;
 }

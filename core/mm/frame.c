@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The frame table: set-up at start, lists of domains' frames, general references, and what other subsystems use of
- * them. See frame.h for the picture and docs/memory.md for the invariants.
+ * The frame table: set-up at start, lists of domains' frames, general references, and what other
+ * subsystems use of them. See frame.h for the picture and docs/memory.md for the invariants.
  */
 #include "frame.h"
 
@@ -36,7 +36,8 @@ int mm_init(void)
 			break;
 	}
 	if (first >= nr_frames) {
-		xlog(LOG_ERROR, "no room for the frame table of %llu frames", (unsigned long long)nr_frames);
+		xlog(LOG_ERROR, "no room for the frame table of %llu frames",
+		     (unsigned long long)nr_frames);
 		return -XEN_ENOMEM;
 	}
 	/* All zero is right: RESERVED, no references. The table's own frames stay so. */

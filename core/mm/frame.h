@@ -10,13 +10,15 @@
  *	DOMAIN      1 while allocated + every use               its owner's
  *	ORPHAN      uses by others that outlive the owner       none
  *
- * A general reference (count) keeps a frame from being given to anyone else. A type reference (type_count) keeps it
- * what it is: as long as there is one, it has no other type. Whoever holds a type reference holds a general
- * one too. Page tables are validated when the first type reference is taken and given up with the last.
+ * A general reference (count) keeps a frame from being given to anyone else. A type reference
+ *(type_count) keeps it what it is: as long as there is one, it has no other type. Whoever holds a
+ *type reference holds a general one too. Page tables are validated when the first type reference is
+ *taken and given up with the last.
  *
- * Validating a table may take long, so it stops and goes on (PARTIAL): entries [0, nr_done) hold references, the
- * table itself holds one general reference on its own frame, type_count is 0 and hardware does not see the table. Going
- * up nr_done grows to 512, giving up it shrinks to 0; either may be taken up again at any time, in either direction.
+ * Validating a table may take long, so it stops and goes on (PARTIAL): entries [0, nr_done) hold
+ *references, the table itself holds one general reference on its own frame, type_count is 0 and
+ *hardware does not see the table. Going up nr_done grows to 512, giving up it shrinks to 0; either
+ *may be taken up again at any time, in either direction.
  *
  * All of core/mm runs under the machine's one memory lock (today: on one physical CPU at a time).
  */
@@ -30,14 +32,16 @@
 
 enum frame_kind { FK_RESERVED = 0, FK_FREE, FK_HEAP, FK_SHARED, FK_DOMAIN, FK_ORPHAN };
 
-#define FT_SHARED_RO 7 /* a core page that no guest may write; the core holds the one type reference */
+#define FT_SHARED_RO \
+	7 /* a core page that no guest may write; the core holds the one type reference */
 
-#define FF_ALLOC     0x01u /* the owner's own general reference */
-#define FF_PINNED    0x02u /* a general and a type reference held by MMUEXT_PIN */
-#define FF_VALIDATED 0x04u /* every entry was checked and holds its references; hardware may walk it */
-#define FF_PARTIAL   0x08u /* entries [0, nr_done) hold references */
-#define FF_BUSY      0x10u /* on the stack of a running validation */
-#define FF_QUEUED    0x20u /* PARTIAL, and in owner's mm.down: to be given up */
+#define FF_ALLOC  0x01u /* the owner's own general reference */
+#define FF_PINNED 0x02u /* a general and a type reference held by MMUEXT_PIN */
+#define FF_VALIDATED \
+	0x04u /* every entry was checked and holds its references; hardware may walk it */
+#define FF_PARTIAL 0x08u /* entries [0, nr_done) hold references */
+#define FF_BUSY	   0x10u /* on the stack of a running validation */
+#define FF_QUEUED  0x20u /* PARTIAL, and in owner's mm.down: to be given up */
 
 /**
  * struct frame - one machine frame
@@ -48,8 +52,8 @@ enum frame_kind { FK_RESERVED = 0, FK_FREE, FK_HEAP, FK_SHARED, FK_DOMAIN, FK_OR
  * @epoch: flush clock when a use ended that TLBs may remember
  * @next, @prev: frame numbers in the list this frame is on, 0: end
  * @owner: NULL for the core's and orphans
- * @held, @held_type: those of count and type_count taken through mm_get_frame(), mm_get_frame_type() and
- *	mm_map_shared(); only the audit needs them
+ * @held, @held_type: those of count and type_count taken through mm_get_frame(),
+ *mm_get_frame_type() and mm_map_shared(); only the audit needs them
  */
 struct frame {
 	uint32_t count;
@@ -128,7 +132,8 @@ void frame_unlink(struct domain *d, struct frame *f);
 void frame_assign(struct domain *d, uint64_t n, unsigned order);
 /** frame_return() - scrub and free a frame that nothing refers to. */
 void frame_return(struct frame *f);
-/** frame_surrender() - drop the owner's allocation of @f (decrease_reservation). False: not allocated. */
+/** frame_surrender() - drop the owner's allocation of @f (decrease_reservation). False: not
+ * allocated. */
 bool frame_surrender(struct frame *f);
 
 /* ---- buddy.c ---- */
@@ -136,7 +141,8 @@ bool frame_surrender(struct frame *f);
 
 /** buddy_add() - the zeroed frames [@first, @end) of kind RESERVED become free. */
 void buddy_add(uint64_t first, uint64_t end);
-/** buddy_alloc() - 2^@order contiguous zeroed frames below frame @limit, kind HEAP, count 0. 0: none. */
+/** buddy_alloc() - 2^@order contiguous zeroed frames below frame @limit, kind HEAP, count 0. 0:
+ * none. */
 uint64_t buddy_alloc(unsigned order, uint64_t limit);
 /** buddy_free() - one zeroed frame that nothing refers to. */
 void buddy_free(uint64_t n);
@@ -151,7 +157,8 @@ void heap_reset(void);
 void flush_reset(void);
 /** flush_note() - a use of @f has ended that TLBs may remember. */
 void flush_note(struct frame *f);
-/** flush_before_reuse() - @f is about to become something else: no stale translation may survive. */
+/** flush_before_reuse() - @f is about to become something else: no stale translation may survive.
+ */
 void flush_before_reuse(struct frame *f);
 /** flush_domain_cpus() - physical CPUs whose TLBs may hold translations of @d. */
 uint64_t flush_domain_cpus(const struct domain *d);
@@ -167,8 +174,9 @@ void *m2p_page(uint64_t n);
 uint64_t m2p_bytes(void);
 
 /* ---- entry.c ---- */
-/** entry_get() - check present entry *@e of a @level table @table for @d, take its references, and adjust it to what
- *  hardware shall see. 0, -errno (nothing taken), -XEN_ERESTART (only when @preemptible). */
+/** entry_get() - check present entry *@e of a @level table @table for @d, take its references, and
+ * adjust it to what hardware shall see. 0, -errno (nothing taken), -XEN_ERESTART (only when
+ * @preemptible). */
 int entry_get(struct domain *d, struct frame *table, unsigned level, uint64_t *e, bool preemptible);
 /** entry_put() - release the references of present entry @e. */
 void entry_put(struct domain *d, struct frame *table, unsigned level, uint64_t e, bool preemptible);
@@ -198,7 +206,8 @@ static inline void ref_type_put(struct frame *f, bool preemptible)
 }
 
 /* ---- update.c ---- */
-#define MMU_UPDATE_PREEMPTED 0x80000000u /* in the count argument of a batch that is being continued */
+#define MMU_UPDATE_PREEMPTED \
+	0x80000000u /* in the count argument of a batch that is being continued */
 
 /**
  * table_store() - replace entry @index of live page table @table of @d by @e, wholly checked.
@@ -206,8 +215,8 @@ static inline void ref_type_put(struct frame *f, bool preemptible)
  * @keep_ad: accessed and dirty bits of the old entry stay
  * 0, -errno (nothing changed), -XEN_ERESTART.
  */
-int table_store(struct domain *d, struct frame *table, unsigned index, uint64_t e, const uint64_t *expect,
-		bool keep_ad, bool preemptible);
+int table_store(struct domain *d, struct frame *table, unsigned index, uint64_t e,
+		const uint64_t *expect, bool keep_ad, bool preemptible);
 
 /** mm_foreign_ok() - 0 when @domid names @d itself; otherwise the errno of who may not. */
 int mm_foreign_ok(struct domain *d, domid_t domid);
@@ -231,8 +240,13 @@ void segdesc_new_tables(struct vcpu *v);
 void segdesc_unmapped(struct domain *d, struct frame *f);
 
 /* ---- guest_access.c ---- */
-/** walk_l1() - the live L1 table and index that map @va in v's kernel tables; NULL when a level is missing. */
+/** walk_l1() - the live L1 table and index that map @va in v's kernel tables; NULL when a level is
+ * missing. */
 struct frame *walk_l1(struct vcpu *v, uint64_t va, unsigned *index);
+
+/* ---- memory_op.c ---- */
+/** memory_frame_limit() - the first frame number that XENMEMF_address_bits excludes. */
+uint64_t memory_frame_limit(unsigned mem_flags);
 
 /* ---- exchange.c ---- */
 long memory_exchange(struct vcpu *v, uint64_t arg);

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guest memory by virtual address: a software walk of the tables the virtual CPU runs on, allowing exactly what ring 3
- * may. Tables in use are validated, so the frames named in them exist; only the hypervisor's reserved slots
- * are not followed (also not where a recursive L4 mapping shows them as a lower level).
+ * Guest memory by virtual address: a software walk of the tables the virtual CPU runs on, allowing
+ * exactly what ring 3 may. Tables in use are validated, so the frames named in them exist; only the
+ * hypervisor's reserved slots are not followed (also not where a recursive L4 mapping shows them as
+ * a lower level).
  */
 #include "frame.h"
 
 struct walk {
-	mfn_t table;    /* where the walk ended */
+	mfn_t table; /* where the walk ended */
 	unsigned index, level;
 	uint64_t entry; /* there */
-	uint64_t all;   /* PTE_US and PTE_RW: set at every level; PTE_NX: set at some level */
+	uint64_t all;	/* PTE_US and PTE_RW: set at every level; PTE_NX: set at some level */
 };
 
 /* Go down to the L1 entry. False: some level is not present. */
@@ -72,17 +73,20 @@ struct frame *walk_l1(struct vcpu *v, uint64_t va, unsigned *index)
 
 enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH };
 
-/* What the processor does on a store: mark the page accessed and dirty. False: the entry changed meanwhile. */
+/* What the processor does on a store: mark the page accessed and dirty. False: the entry changed
+ * meanwhile. */
 static bool mark_dirty(struct walk *w)
 {
 	uint64_t want = PTE_A | PTE_D;
 
 	if ((w->entry & want) == want)
 		return true;
-	return plat_pt_cmpxchg(w->table, w->index, &w->entry, w->entry | want, frame_of(w->table)->type);
+	return plat_pt_cmpxchg(w->table, w->index, &w->entry, w->entry | want,
+			       frame_of(w->table)->type);
 }
 
-/* The core's address of guest byte @va, good up to the end of its page. NULL with *@error as for #PF. */
+/* The core's address of guest byte @va, good up to the end of its page. NULL with *@error as for
+ * #PF. */
 static char *reach(struct vcpu *v, uint64_t va, enum access access, uint32_t *error)
 {
 	struct walk w;
@@ -103,8 +107,8 @@ static char *reach(struct vcpu *v, uint64_t va, enum access access, uint32_t *er
 }
 
 /* One walk per page. Returns the bytes not copied. */
-static size_t copy(struct vcpu *v, char *core, uint64_t va, size_t n, enum access access, uint64_t *fault_va,
-		   uint32_t *pf_error)
+static size_t copy(struct vcpu *v, char *core, uint64_t va, size_t n, enum access access,
+		   uint64_t *fault_va, uint32_t *pf_error)
 {
 	while (n) {
 		size_t chunk = min_t(size_t, n, PAGE_SIZE - (va & (PAGE_SIZE - 1)));
@@ -141,13 +145,14 @@ size_t guest_copy_to(struct vcpu *v, uint64_t va, const void *src, size_t n)
 	return copy(v, (char *)(uintptr_t)src, va, n, ACCESS_WRITE, NULL, NULL);
 }
 
-size_t guest_copy_to_fault(struct vcpu *v, uint64_t va, const void *src, size_t n, uint64_t *fault_va,
-			   uint32_t *pf_error)
+size_t guest_copy_to_fault(struct vcpu *v, uint64_t va, const void *src, size_t n,
+			   uint64_t *fault_va, uint32_t *pf_error)
 {
 	return copy(v, (char *)(uintptr_t)src, va, n, ACCESS_WRITE, fault_va, pf_error);
 }
 
-size_t guest_fetch(struct vcpu *v, void *dst, uint64_t va, size_t n, uint64_t *fault_va, uint32_t *pf_error)
+size_t guest_fetch(struct vcpu *v, void *dst, uint64_t va, size_t n, uint64_t *fault_va,
+		   uint32_t *pf_error)
 {
 	return copy(v, dst, va, n, ACCESS_FETCH, fault_va, pf_error);
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The core's heap. Small objects come from one-page slabs of equal cells, each page with its own header; larger ones are
- * whole pages. A pointer tells which: only whole pages are page-aligned. Everything handed out is zeroed.
+ * The core's heap. Small objects come from one-page slabs of equal cells, each page with its own
+ * header; larger ones are whole pages. A pointer tells which: only whole pages are page-aligned.
+ * Everything handed out is zeroed.
  */
 #include "frame.h"
 
 struct slab {
 	struct list link; /* in partial[class], while it has a free cell */
-	void *free;       /* cells, linked through their first word */
+	void *free;	  /* cells, linked through their first word */
 	uint16_t class, used;
 };
 
@@ -15,7 +16,8 @@ struct slab {
 _Static_assert(sizeof(struct slab) <= SLAB_HEADER, "slab header");
 
 /* What 4032 bytes divide into with little waste; all multiples of 16. */
-static const uint16_t cell_size[] = { 16, 32, 48, 64, 96, 128, 192, 256, 336, 496, 672, 1008, 1344, 2016 };
+static const uint16_t cell_size[] = {16,  32,  48,  64,	 96,   128,  192,
+				     256, 336, 496, 672, 1008, 1344, 2016};
 static struct list partial[ARRAY_SIZE(cell_size)];
 
 void heap_reset(void)
@@ -26,7 +28,8 @@ void heap_reset(void)
 
 mfn_t virt_to_mfn(const void *p)
 {
-	return MFN((uint64_t)((const char *)p - (const char *)plat_frame_ptr(MFN(0))) >> PAGE_SHIFT);
+	return MFN((uint64_t)((const char *)p - (const char *)plat_frame_ptr(MFN(0))) >>
+		   PAGE_SHIFT);
 }
 
 void *heap_alloc_pages(unsigned n)
@@ -52,7 +55,8 @@ void *heap_alloc_pages(unsigned n)
 static void free_page(struct frame *f)
 {
 	if (f->kind == FK_SHARED) {
-		/* The core's share ends; guests that still map it keep the frame until they let go. */
+		/* The core's share ends; guests that still map it keep the frame until they let go.
+		 */
 		if (f->owner)
 			frame_unlink(f->owner, f);
 		f->kind = FK_ORPHAN;
@@ -81,8 +85,9 @@ static struct slab *new_slab(unsigned class)
 
 	if (!s)
 		return NULL;
-	s->class = (uint16_t)class;
-	for (unsigned at = SLAB_HEADER; at + cell_size[class] <= PAGE_SIZE; at += cell_size[class]) {
+	s->class = (uint16_t) class;
+	for (unsigned at = SLAB_HEADER; at + cell_size[class] <= PAGE_SIZE;
+	     at += cell_size[class]) {
 		void **cell = (void **)(void *)((char *)s + at);
 
 		*cell = s->free;
@@ -99,7 +104,7 @@ void *heap_alloc(size_t size)
 	void **cell;
 
 	while (class < ARRAY_SIZE(cell_size) && cell_size[class] < size)
-		class++;
+		class ++;
 	if (class == ARRAY_SIZE(cell_size)) {
 		if (size > ((size_t)PAGE_SIZE << BUDDY_MAX_ORDER))
 			return NULL;
@@ -139,7 +144,8 @@ void heap_free(void *p)
 	s->free = p;
 	if (was_full)
 		list_add_before(partial[s->class].next, &s->link);
-	/* One empty slab per class stays, so that a lone object does not fetch and scrub a page every time. */
+	/* One empty slab per class stays, so that a lone object does not fetch and scrub a page
+	 * every time. */
 	if (--s->used == 0 && partial[s->class].next->next != &partial[s->class]) {
 		list_del(&s->link);
 		heap_free_pages(s, 1);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine-to-physical table: for each machine frame the number its owner knows it by. One array in contiguous
- * heap frames, mapped read-only for every guest by page tables of the core (layout.h: slot 257, and 256 where ring 3
- * can read it). A guest may store any number for its own frames; the core never relies on what is in it.
+ * The machine-to-physical table: for each machine frame the number its owner knows it by. One array
+ * in contiguous heap frames, mapped read-only for every guest by page tables of the core (layout.h:
+ * slot 257, and 256 where ring 3 can read it). A guest may store any number for its own frames; the
+ * core never relies on what is in it.
  */
 #include "frame.h"
 
@@ -19,7 +20,8 @@ void *m2p_page(uint64_t n)
 	return (char *)m2p + (n << PAGE_SHIFT);
 }
 
-/* A table of @level over @n pages or tables, @child(i) giving their frames; entered into the hardware's view. */
+/* A table of @level over @n pages or tables, @child(i) giving their frames; entered into the
+ * hardware's view. */
 static uint64_t build_table(unsigned level, uint64_t first_page, uint64_t pages)
 {
 	uint64_t span = UINT64_C(1) << (9 * (level - 1)); /* M2P pages per entry */
@@ -29,8 +31,9 @@ static uint64_t build_table(unsigned level, uint64_t first_page, uint64_t pages)
 		return 0;
 	for (unsigned i = 0; i < 512 && i * span < pages; i++) {
 		uint64_t at = first_page + i * span;
-		uint64_t n = level == 1 ? virt_to_mfn(m2p_page(at)).n :
-					  build_table(level - 1, at, min_t(uint64_t, span, pages - i * span));
+		uint64_t n = level == 1 ? virt_to_mfn(m2p_page(at)).n
+					: build_table(level - 1, at,
+						      min_t(uint64_t, span, pages - i * span));
 
 		if (!n)
 			return 0; /* at start: the machine is too small and does not come up */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The hypercall memory_op: reservations (the balloon) and what a guest may know about machine memory. Operations on
- * lists of extents stop when preempted; the extents done so far ride in the upper bits of the command.
+ * The hypercall memory_op: reservations (the balloon) and what a guest may know about machine
+ * memory. Operations on lists of extents stop when preempted; the extents done so far ride in the
+ * upper bits of the command.
  */
 #include "xenopus/hypercall.h"
 #include <xen/memory.h>
@@ -9,8 +10,8 @@
 #include "frame.h"
 
 #define MEMOP_EXTENT_SHIFT 6
-#define MEMOP_CMD_MASK     ((1u << MEMOP_EXTENT_SHIFT) - 1)
-#define DOMU_MAX_ORDER     9u
+#define MEMOP_CMD_MASK	   ((1u << MEMOP_EXTENT_SHIFT) - 1)
+#define DOMU_MAX_ORDER	   9u
 #define XENMEM_CLAIM_PAGES 24 /* the public header keeps it for tools */
 
 struct e820_entry {
@@ -18,7 +19,7 @@ struct e820_entry {
 	uint32_t type;
 } __attribute__((packed));
 
-static uint64_t frame_limit(unsigned mem_flags)
+uint64_t memory_frame_limit(unsigned mem_flags)
 {
 	unsigned bits = XENMEMF_get_address_bits(mem_flags);
 
@@ -34,7 +35,7 @@ static uint64_t grow(struct domain *d, unsigned order, unsigned mem_flags)
 
 	if (d->mm.tot_pages + pages > d->mm.max_pages)
 		return 0;
-	n = buddy_alloc(order, frame_limit(mem_flags));
+	n = buddy_alloc(order, memory_frame_limit(mem_flags));
 	if (n)
 		frame_assign(d, n, order);
 	return n;
@@ -86,7 +87,8 @@ static bool decrease_one(struct vcpu *v, const struct xen_memory_reservation *r,
 		struct frame *f = frame_at(i);
 
 		if (f->owner != d || f->kind != FK_DOMAIN || !(f->flags & FF_ALLOC)) {
-			dlog(d, LOG_DEBUG, "decrease_reservation: frame %#llx", (unsigned long long)i);
+			dlog(d, LOG_DEBUG, "decrease_reservation: frame %#llx",
+			     (unsigned long long)i);
 			return false;
 		}
 	}
@@ -157,7 +159,7 @@ static long query_op(struct vcpu *v, unsigned cmd, uint64_t arg)
 /* One piece of RAM as large as the reservation may become. */
 static long memory_map(struct vcpu *v, uint64_t arg)
 {
-	struct e820_entry e = { 0, v->domain->mm.max_pages << PAGE_SHIFT, 1 };
+	struct e820_entry e = {0, v->domain->mm.max_pages << PAGE_SHIFT, 1};
 	struct xen_memory_map map;
 
 	if (guest_copy_from(v, &map, arg, sizeof(map)))
@@ -193,8 +195,8 @@ static long machphys_mfn_list(struct vcpu *v, uint64_t arg)
 	for (uint64_t i = 0; i < pieces && i < list.max_extents; i++) {
 		uint64_t mfn = virt_to_mfn(m2p_page(i * 512)).n;
 
-		if (guest_copy_to(v, (uint64_t)(uintptr_t)list.extent_start.p + i * sizeof(mfn), &mfn,
-				  sizeof(mfn)))
+		if (guest_copy_to(v, (uint64_t)(uintptr_t)list.extent_start.p + i * sizeof(mfn),
+				  &mfn, sizeof(mfn)))
 			return -XEN_EFAULT;
 		list.nr_extents++;
 	}

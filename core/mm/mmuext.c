@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The hypercall mmuext_op: pins, base pointers, TLB and cache flushes, the LDT, clearing and copying pages. */
+/* The hypercall mmuext_op: pins, base pointers, TLB and cache flushes, the LDT, clearing and
+ * copying pages. */
 #include "xenopus/hypercall.h"
 #include "frame.h"
 
@@ -123,7 +124,8 @@ long do_mmuext_op(struct vcpu *v, struct hypercall_args *a)
 
 	if (rc)
 		return rc;
-	if ((count & MMU_UPDATE_PREEMPTED) && pdone && guest_copy_from(v, &done, pdone, sizeof(done)))
+	if ((count & MMU_UPDATE_PREEMPTED) && pdone &&
+	    guest_copy_from(v, &done, pdone, sizeof(done)))
 		done = 0;
 	count &= ~(uint64_t)MMU_UPDATE_PREEMPTED;
 	rc = mm_foreign_ok(d, (domid_t)a->arg[3]);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Direct writes to page tables. A guest maps its page tables read-only; when its kernel stores into one anyway and has
- * enabled VMASST_TYPE_writable_pagetables, the store is decoded, checked like an mmu_update, and performed. What cannot
- * be done so (not a page table, a store across entries, an entry that is refused) stays the page fault that it is.
+ * Direct writes to page tables. A guest maps its page tables read-only; when its kernel stores into
+ * one anyway and has enabled VMASST_TYPE_writable_pagetables, the store is decoded, checked like an
+ * mmu_update, and performed. What cannot be done so (not a page table, a store across entries, an
+ * entry that is refused) stays the page fault that it is.
  */
 #include "frame.h"
 
-/* The part of entry word @old that bytes [@offset, @offset + @size) are, and @old with that part replaced. */
+/* The part of entry word @old that bytes [@offset, @offset + @size) are, and @old with that part
+ * replaced. */
 static uint64_t part(uint64_t old, unsigned offset, unsigned size)
 {
 	return size == 8 ? old : old >> (offset * 8) & ((UINT64_C(1) << (size * 8)) - 1);
@@ -14,12 +16,14 @@ static uint64_t part(uint64_t old, unsigned offset, unsigned size)
 
 static uint64_t merge(uint64_t old, unsigned offset, unsigned size, uint64_t value)
 {
-	uint64_t mask = size == 8 ? ~UINT64_C(0) : ((UINT64_C(1) << (size * 8)) - 1) << (offset * 8);
+	uint64_t mask =
+		size == 8 ? ~UINT64_C(0) : ((UINT64_C(1) << (size * 8)) - 1) << (offset * 8);
 
 	return (old & ~mask) | (value << (offset * 8) & mask);
 }
 
-/* Two entries at once (cmpxchg16b): the second store failing undoes the first, which held before. */
+/* Two entries at once (cmpxchg16b): the second store failing undoes the first, which held before.
+ */
 static int store_pair(struct domain *d, struct frame *table, unsigned index, const uint64_t old[2],
 		      const uint64_t new[2])
 {
@@ -32,7 +36,8 @@ static int store_pair(struct domain *d, struct frame *table, unsigned index, con
 	if (rc) {
 		uint64_t now = entries[index];
 
-		/* What the guest had there was acceptable a moment ago and nothing has changed since. */
+		/* What the guest had there was acceptable a moment ago and nothing has changed
+		 * since. */
 		while (table_store(d, table, index, old[0], &now, false, false) == -XEN_EAGAIN)
 			now = entries[index];
 	}
@@ -40,13 +45,13 @@ static int store_pair(struct domain *d, struct frame *table, unsigned index, con
 }
 
 /* Execute the instruction once on what the entry holds now. -XEN_EAGAIN: it changed, try again. */
-static int attempt(struct vcpu *v, struct frame *table, const struct insn *insn, const struct insn_access *acc,
-		   struct insn_regs *regs, uint64_t src)
+static int attempt(struct vcpu *v, struct frame *table, const struct insn *insn,
+		   const struct insn_access *acc, struct insn_regs *regs, uint64_t src)
 {
 	unsigned index = (acc->dst & (PAGE_SIZE - 1)) / 8, offset = acc->dst & 7;
 	const uint64_t *entries = frame_ptr(table);
 	unsigned words = acc->size == 16 ? 2 : 1, size = acc->size == 16 ? 8 : acc->size;
-	uint64_t old[2] = { 0, 0 }, seen[2] = { 0, 0 }, new[2];
+	uint64_t old[2] = {0, 0}, seen[2] = {0, 0}, new[2];
 	struct insn_result result;
 
 	for (unsigned i = 0; i < words; i++) {
@@ -81,7 +86,8 @@ bool mm_ptwr_emulate(struct vcpu *v, uint64_t va, uint32_t error)
 	f = frame_of(pte_mfn(e));
 	if (!(e & PTE_P) || (e & PTE_RW) || !frame_mappable(f, d) || !frame_live_table(f))
 		return false;
-	if (arch_insn_fetch(v, &insn, &regs, NULL, NULL) != INSN_OK || !insn_plan_rmw(&insn, &regs, &acc))
+	if (arch_insn_fetch(v, &insn, &regs, NULL, NULL) != INSN_OK ||
+	    !insn_plan_rmw(&insn, &regs, &acc))
 		return false;
 	if (acc.skip || ((acc.dst ^ va) & PAGE_MASK) || (acc.dst & (acc.size - 1u)))
 		return false;
@@ -98,7 +104,8 @@ bool mm_ptwr_emulate(struct vcpu *v, uint64_t va, uint32_t error)
 	} while (rc == -XEN_EAGAIN);
 	put_ref(f);
 	if (rc) {
-		dlog(d, LOG_DEBUG, "write to page table at %#llx refused (%d)", (unsigned long long)va, rc);
+		dlog(d, LOG_DEBUG, "write to page table at %#llx refused (%d)",
+		     (unsigned long long)va, rc);
 		return false;
 	}
 	arch_insn_retire(v, &regs);

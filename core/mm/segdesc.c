@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Descriptor tables. Pages the hardware reads descriptors from have the type FT_SEGDESC: the guest cannot write
- * them, and each descriptor was checked. Guests get code and data segments of privilege 3 and nothing else; a gate or
- * a task segment would be a way into ring 0.
+ * Descriptor tables. Pages the hardware reads descriptors from have the type FT_SEGDESC: the guest
+ * cannot write them, and each descriptor was checked. Guests get code and data segments of
+ * privilege 3 and nothing else; a gate or a task segment would be a way into ring 0.
  */
 #include "xenopus/hypercall.h"
 #include "frame.h"
 
-#define DESC_P        (UINT64_C(1) << 47)
+#define DESC_P	      (UINT64_C(1) << 47)
 #define DESC_DPL      (UINT64_C(3) << 45)
-#define DESC_S        (UINT64_C(1) << 44) /* code or data, not system */
+#define DESC_S	      (UINT64_C(1) << 44) /* code or data, not system */
 #define DESC_TYPE     (UINT64_C(15) << 40)
 #define DESCS_IN_PAGE 512u
 
@@ -21,7 +21,8 @@ bool mm_check_descriptor(uint64_t *desc)
 		*desc |= DESC_DPL;
 		return true;
 	}
-	/* System type 0 is reserved: any use faults; upper halves of 16-byte descriptors look like this. */
+	/* System type 0 is reserved: any use faults; upper halves of 16-byte descriptors look like
+	 * this. */
 	return !(*desc & DESC_TYPE);
 }
 
@@ -179,7 +180,8 @@ int mm_set_ldt(struct vcpu *v, uint64_t base, unsigned entries)
 		return 0;
 	}
 	if (entries > 8192 || (base & (PAGE_SIZE - 1)) || !va_guest_ok(base)) {
-		dlog(v->domain, LOG_DEBUG, "set_ldt: %#llx, %u entries", (unsigned long long)base, entries);
+		dlog(v->domain, LOG_DEBUG, "set_ldt: %#llx, %u entries", (unsigned long long)base,
+		     entries);
 		return -XEN_EINVAL;
 	}
 	if (v->arch.ldt_base == base && v->arch.ldt_entries == entries)

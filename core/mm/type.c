@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Types of frames: taken, validated, given up (frame.h has the picture). A validation that fails leaves the
- * frame as it found it, but for user bits added to entries it looked at.
+ * Types of frames: taken, validated, given up (frame.h has the picture). A validation that fails
+ * leaves the frame as it found it, but for user bits added to entries it looked at.
  *
- * The recursion follows the table levels, so it is at most four deep. FF_BUSY marks the tables on this stack: a table
- * that is met again below itself, which a guest can construct, is refused instead of torn down under our feet.
+ * The recursion follows the table levels, so it is at most four deep. FF_BUSY marks the tables on
+ * this stack: a table that is met again below itself, which a guest can construct, is refused
+ * instead of torn down under our feet.
  */
 #include "xenopus/hypercall.h"
 #include "frame.h"
@@ -35,7 +36,8 @@ static void clear_reserved(struct frame *f)
 {
 	uint64_t *table = frame_ptr(f);
 
-	memset(&table[L4_FIRST_RESERVED], 0, (L4_LAST_RESERVED - L4_FIRST_RESERVED + 1) * sizeof(*table));
+	memset(&table[L4_FIRST_RESERVED], 0,
+	       (L4_LAST_RESERVED - L4_FIRST_RESERVED + 1) * sizeof(*table));
 	plat_frame_dirty(frame_mfn(f));
 }
 
@@ -68,7 +70,8 @@ static void abandon_or_queue(struct frame *f, bool preemptible)
 {
 	struct domain_mm *mm = &f->owner->mm;
 
-	if (type_abandon(f, preemptible && mm->nr_down < MM_DOWN_MAX) == 0 || (f->flags & FF_QUEUED))
+	if (type_abandon(f, preemptible && mm->nr_down < MM_DOWN_MAX) == 0 ||
+	    (f->flags & FF_QUEUED))
 		return;
 	if (mm->nr_down == MM_DOWN_MAX) { /* tables below this one took the last places */
 		type_abandon(f, false);
@@ -212,7 +215,8 @@ void type_put(struct frame *f, bool preemptible)
 	f->flags &= (uint8_t)~FF_VALIDATED;
 	if (f->type < FT_L1 || f->type > FT_L4)
 		return;
-	/* The caller still holds its general reference, so this one cannot fail for long: make room by force. */
+	/* The caller still holds its general reference, so this one cannot fail for long: make room
+	 * by force. */
 	f->count++;
 	plat_pt_leave(frame_mfn(f), f->type);
 	if (f->type == FT_L4)

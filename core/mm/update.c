@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Changing one entry of a live page table, and the hypercalls made of that: mmu_update and update_va_mapping. Each entry
- * costs a constant: the new entry's references are taken first (may fail, changes nothing), then the entry is
- * stored, then the old one's references are dropped.
+ * Changing one entry of a live page table, and the hypercalls made of that: mmu_update and
+ * update_va_mapping. Each entry costs a constant: the new entry's references are taken first (may
+ * fail, changes nothing), then the entry is stored, then the old one's references are dropped.
  */
 #include "xenopus/hypercall.h"
 #include "frame.h"
 
-/* Stores go through the platform, since a shadowing host must see them. False: the entry is not *@expect. */
-static bool store(struct frame *table, unsigned index, uint64_t e, uint64_t *old, bool exact, bool keep_ad)
+/* Stores go through the platform, since a shadowing host must see them. False: the entry is not
+ * *@expect. */
+static bool store(struct frame *table, unsigned index, uint64_t e, uint64_t *old, bool exact,
+		  bool keep_ad)
 {
 	mfn_t mfn = frame_mfn(table);
 	unsigned level = table->type;
@@ -40,8 +42,8 @@ static bool self_map(struct frame *table, unsigned level, uint64_t e)
 	return level == 4 && mfn_eq(pte_mfn(e), frame_mfn(table));
 }
 
-int table_store(struct domain *d, struct frame *table, unsigned index, uint64_t e, const uint64_t *expect,
-		bool keep_ad, bool preemptible)
+int table_store(struct domain *d, struct frame *table, unsigned index, uint64_t e,
+		const uint64_t *expect, bool keep_ad, bool preemptible)
 {
 	unsigned level = table->type;
 	const uint64_t *entries = frame_ptr(table);
@@ -51,7 +53,8 @@ int table_store(struct domain *d, struct frame *table, unsigned index, uint64_t 
 
 	ASSERT(frame_live_table(table) && index < 512);
 	if (slot_reserved(level, index)) {
-		/* Guests that copy a whole L4 write back what they read; the hardware may have marked it. */
+		/* Guests that copy a whole L4 write back what they read; the hardware may have
+		 * marked it. */
 		return ((e ^ entries[index]) & ~(PTE_A | PTE_D)) ? -XEN_EINVAL : 0;
 	}
 	if (same_references(level, old, e) && !self_map(table, level, e)) {
@@ -96,7 +99,8 @@ int mm_foreign_ok(struct domain *d, domid_t domid)
 
 /* ---- mmu_update ---- */
 
-/* A frame that is no page table now: a plain store, as the guest could do it through a writable mapping. */
+/* A frame that is no page table now: a plain store, as the guest could do it through a writable
+ * mapping. */
 static int store_plain(struct frame *f, unsigned offset, uint64_t val)
 {
 	int rc = type_get(f, FT_WRITABLE, true);
@@ -141,7 +145,8 @@ static uint32_t done_before(struct vcpu *v, uint64_t *count, uint64_t pdone)
 {
 	uint32_t done = 0;
 
-	if ((*count & MMU_UPDATE_PREEMPTED) && pdone && guest_copy_from(v, &done, pdone, sizeof(done)))
+	if ((*count & MMU_UPDATE_PREEMPTED) && pdone &&
+	    guest_copy_from(v, &done, pdone, sizeof(done)))
 		done = 0;
 	*count &= ~(uint64_t)MMU_UPDATE_PREEMPTED;
 	return done;
@@ -219,7 +224,8 @@ int mm_vcpu_mask(struct vcpu *v, uint64_t va, uint64_t *pcpus)
 
 static int flush_as_asked(struct vcpu *v, uint64_t va, uint64_t flags)
 {
-	uint64_t kind = flags & UVMF_FLUSHTYPE_MASK, where = flags & ~(uint64_t)UVMF_FLUSHTYPE_MASK, pcpus;
+	uint64_t kind = flags & UVMF_FLUSHTYPE_MASK, where = flags & ~(uint64_t)UVMF_FLUSHTYPE_MASK,
+		 pcpus;
 
 	if (kind != UVMF_TLB_FLUSH && kind != UVMF_INVLPG)
 		return 0;
@@ -247,7 +253,8 @@ static long update_va(struct vcpu *v, uint64_t va, uint64_t val, uint64_t flags)
 		return rc;
 	l1 = walk_l1(v, va, &index);
 	if (!l1) {
-		dlog(d, LOG_DEBUG, "update_va_mapping: no L1 table maps %#llx", (unsigned long long)va);
+		dlog(d, LOG_DEBUG, "update_va_mapping: no L1 table maps %#llx",
+		     (unsigned long long)va);
 		return -XEN_EINVAL;
 	}
 	rc = table_store(d, l1, index, val, NULL, false, true);

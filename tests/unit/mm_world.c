@@ -39,7 +39,8 @@ static void fill_tables(struct world *w)
 
 		l2[i] = w->p2m[w->l1 + i] << PAGE_SHIFT | PTE_WR;
 		for (unsigned pfn = i * 512; pfn < (i + 1) * 512 && pfn < w->pages; pfn++)
-			l1[pfn % 512] = w->p2m[pfn] << PAGE_SHIFT | (pfn >= w->table_first ? PTE_RO : PTE_WR);
+			l1[pfn % 512] = w->p2m[pfn] << PAGE_SHIFT |
+					(pfn >= w->table_first ? PTE_RO : PTE_WR);
 	}
 }
 
@@ -148,9 +149,10 @@ long world_mmu_update(struct world *w, uint64_t ptr, uint64_t val)
 	uint32_t *done = (void *)(req + 1);
 	long rc;
 
-	*req = (struct mmu_update){ ptr, val };
+	*req = (struct mmu_update){ptr, val};
 	*done = 77;
-	rc = world_call(w, __HYPERVISOR_mmu_update, world_va(0), 1, world_va(0) + sizeof(*req), DOMID_SELF);
+	rc = world_call(w, __HYPERVISOR_mmu_update, world_va(0), 1, world_va(0) + sizeof(*req),
+			DOMID_SELF);
 	assert_int_equal(*done, rc ? 0 : 1);
 	return rc;
 }
@@ -166,7 +168,8 @@ long world_mmuext(struct world *w, unsigned cmd, uint64_t arg1, uint64_t arg2)
 	op->arg1.linear_addr = arg1;
 	memcpy(&op->arg2, &arg2, sizeof(arg2));
 	*done = 77;
-	rc = world_call(w, __HYPERVISOR_mmuext_op, world_va(0), 1, world_va(0) + sizeof(*op), DOMID_SELF);
+	rc = world_call(w, __HYPERVISOR_mmuext_op, world_va(0), 1, world_va(0) + sizeof(*op),
+			DOMID_SELF);
 	assert_int_equal(*done, rc ? 0 : 1);
 	return rc;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A small world for tests of core/mm: a machine, and a domain whose kernel sees all its memory linearly mapped, with
- * one L4, its page tables read-only, pinned and loaded, and a few pages for hypercall arguments.
+ * A small world for tests of core/mm: a machine, and a domain whose kernel sees all its memory
+ * linearly mapped, with one L4, its page tables read-only, pinned and loaded, and a few pages for
+ * hypercall arguments.
  */
 #ifndef XENOPUS_MM_WORLD_H
 #define XENOPUS_MM_WORLD_H
@@ -10,13 +11,14 @@
 #include "testplat.h"
 
 #define WORLD_BASE UINT64_C(0xffff880000000000) /* pseudo-physical page 0 is mapped here */
-#define WORLD_ARGS 4u                           /* pages 0..3: hypercall arguments */
+#define WORLD_ARGS 4u				/* pages 0..3: hypercall arguments */
 #define WORLD_MAX  1024u
 
 /**
  * struct world - one domain
  * @p2m: its frames by pseudo-physical number, @pages of them
- * @l4, @l3, @l2, @l1: pseudo-physical numbers of its tables; @l1 is the first of @nr_l1 consecutive ones
+ * @l4, @l3, @l2, @l1: pseudo-physical numbers of its tables; @l1 is the first of @nr_l1 consecutive
+ * ones
  * @table_first: first number used by tables
  */
 struct world {
@@ -29,7 +31,8 @@ struct world {
 
 /** world_machine() - testplat_start() and the core's memory; @frames of machine memory. */
 void world_machine(uint64_t frames);
-/** world_make() - domain @id with @pages pages (at most WORLD_MAX), @max_pages allowed, one virtual CPU. */
+/** world_make() - domain @id with @pages pages (at most WORLD_MAX), @max_pages allowed, one virtual
+ * CPU. */
 void world_make(struct world *w, domid_t id, unsigned pages, unsigned max_pages);
 /** world_destroy() - the domain's end; the test fails when anything is left. */
 void world_destroy(struct world *w);
@@ -44,7 +47,8 @@ static inline uint64_t world_va(unsigned pfn)
 	return WORLD_BASE + pfn * PAGE_SIZE;
 }
 void *world_ptr(struct world *w, unsigned pfn);
-/** world_pte_ma() - machine address of the L1 entry that maps page @pfn, with @cmd in its low bits. */
+/** world_pte_ma() - machine address of the L1 entry that maps page @pfn, with @cmd in its low bits.
+ */
 uint64_t world_pte_ma(struct world *w, unsigned pfn, unsigned cmd);
 uint64_t world_pte(struct world *w, unsigned pfn);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Guest memory by virtual address, and stores of the guest kernel into its read-only page tables. */
+/* Guest memory by virtual address, and stores of the guest kernel into its read-only page tables.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -85,7 +86,7 @@ static void faults(void **state)
 	assert_int_equal(guest_copy_to(w.v, ~UINT64_C(0) - 3, &data, 8), 8);
 	/* an upper level forbids what the leaf allows */
 	*(struct mmu_update *)world_ptr(&w, 0) =
-		(struct mmu_update){ w.p2m[w.l4] << PAGE_SHIFT | 8 * 272, entry(w.l3, PTE_RO) };
+		(struct mmu_update){w.p2m[w.l4] << PAGE_SHIFT | 8 * 272, entry(w.l3, PTE_RO)};
 	assert_int_equal(world_call(&w, __HYPERVISOR_mmu_update, world_va(0), 1, 0, DOMID_SELF), 0);
 	assert_int_equal(guest_copy_to(w.v, world_va(20), &data, 8), 8);
 	assert_int_equal(guest_copy_from(w.v, &data, world_va(20), 8), 0);
@@ -141,7 +142,7 @@ static uint64_t *code(const void *bytes, size_t n)
 	w.v->gate.regs.rip = world_va(CODE);
 	return (uint64_t *)world_ptr(&w, w.l1);
 }
-#define CODE_BYTES(...) code((const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
+#define CODE_BYTES(...) code((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
 
 static uint64_t pte_va(unsigned pfn)
 {
@@ -293,8 +294,11 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	static const struct CMUnitTest tests[] = {
-		TEST(copies), TEST(faults), TEST(user_mode), TEST(dirty_bit), TEST(walks),
-		TEST(direct_writes), TEST(pair_writes), TEST(upper_level_writes), TEST(refused_writes),
+		TEST(copies),	      TEST(faults),
+		TEST(user_mode),      TEST(dirty_bit),
+		TEST(walks),	      TEST(direct_writes),
+		TEST(pair_writes),    TEST(upper_level_writes),
+		TEST(refused_writes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Frames and the heap: start on odd machines, allocation to the last frame and back, contiguity and alignment, scrubbing,
- * pages shared between core and guests, domains that die half-built or while others still hold their frames.
+ * Frames and the heap: start on odd machines, allocation to the last frame and back, contiguity and
+ * alignment, scrubbing, pages shared between core and guests, domains that die half-built or while
+ * others still hold their frames.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,7 +45,7 @@ static bool zero(const void *p, size_t n)
 
 static void contiguous_pages(void **state)
 {
-	static const unsigned sizes[] = { 1, 2, 3, 5, 8, 17, 64, 100 };
+	static const unsigned sizes[] = {1, 2, 3, 5, 8, 17, 64, 100};
 	void *p[ARRAY_SIZE(sizes)];
 
 	(void)state;
@@ -58,7 +59,8 @@ static void contiguous_pages(void **state)
 		}
 		world_audit();
 		for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++)
-			heap_free_pages(p[(i + round) % ARRAY_SIZE(sizes)], sizes[(i + round) % ARRAY_SIZE(sizes)]);
+			heap_free_pages(p[(i + round) % ARRAY_SIZE(sizes)],
+					sizes[(i + round) % ARRAY_SIZE(sizes)]);
 		world_audit();
 	}
 	assert_null(heap_alloc_pages(0));
@@ -67,7 +69,8 @@ static void contiguous_pages(void **state)
 	world_end();
 }
 
-/* Random small and large objects, each filled with its own byte, none overlapping, all gone at the end. */
+/* Random small and large objects, each filled with its own byte, none overlapping, all gone at the
+ * end. */
 static void small_objects(void **state)
 {
 	enum { N = 300 };
@@ -144,10 +147,12 @@ static void shared_pages(void **state)
 	e = virt_to_mfn(ro).n << PAGE_SHIFT;
 	assert_int_equal(world_va_mapping(&w, world_va(20), e | PTE_WR, 0), -XEN_EBUSY);
 	assert_int_equal(world_va_mapping(&w, world_va(20), e | PTE_RO, 0), 0);
-	assert_int_equal(world_va_mapping(&w, world_va(21), virt_to_mfn(rw).n << PAGE_SHIFT | PTE_WR, 0), 0);
+	assert_int_equal(
+		world_va_mapping(&w, world_va(21), virt_to_mfn(rw).n << PAGE_SHIFT | PTE_WR, 0), 0);
 	assert_int_equal(world_mmuext(&w, MMUEXT_PIN_L1_TABLE, virt_to_mfn(ro).n, 0), -XEN_EBUSY);
 	world_audit();
-	/* The core lets go first: the guest keeps what it maps, and the page is freed with the mapping. */
+	/* The core lets go first: the guest keeps what it maps, and the page is freed with the
+	 * mapping. */
 	heap_free_pages(rw, 1);
 	f = frame_of(virt_to_mfn(rw));
 	assert_int_equal(f->kind, FK_ORPHAN);
@@ -187,7 +192,8 @@ static void held_frames(void **state)
 	world_audit();
 	mm_put_frame_type(MFN(a.p2m[a.l2]));
 	/* another domain's frame in one's own tables */
-	assert_int_equal(world_va_mapping(&b, world_va(20), mfn.n << PAGE_SHIFT | PTE_RO, 0), -XEN_EBUSY);
+	assert_int_equal(world_va_mapping(&b, world_va(20), mfn.n << PAGE_SHIFT | PTE_RO, 0),
+			 -XEN_EBUSY);
 	/* the owner dies; what is held stays, without an owner, until it is let go */
 	world_destroy(&a);
 	assert_int_equal(frame_of(mfn)->kind, FK_ORPHAN);
@@ -230,7 +236,8 @@ static void half_built(void **state)
 	world_end();
 }
 
-/* What one domain leaves behind, the next must not see; and no stale translation of it may survive. */
+/* What one domain leaves behind, the next must not see; and no stale translation of it may survive.
+ */
 static void scrubbed(void **state)
 {
 	struct world a, b;
@@ -299,9 +306,11 @@ static void audit_sees(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(odd_machines),	 cmocka_unit_test(contiguous_pages), cmocka_unit_test(small_objects),
-		cmocka_unit_test(to_the_last_frame), cmocka_unit_test(shared_pages), cmocka_unit_test(held_frames),
-		cmocka_unit_test(half_built),	 cmocka_unit_test(scrubbed),	     cmocka_unit_test(audit_sees),
+		cmocka_unit_test(odd_machines),	 cmocka_unit_test(contiguous_pages),
+		cmocka_unit_test(small_objects), cmocka_unit_test(to_the_last_frame),
+		cmocka_unit_test(shared_pages),	 cmocka_unit_test(held_frames),
+		cmocka_unit_test(half_built),	 cmocka_unit_test(scrubbed),
+		cmocka_unit_test(audit_sees),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Page tables under the hypercalls that change them: what is refused, what is stored, which references move, and
- * that nothing is lost on any way.
+ * Page tables under the hypercalls that change them: what is refused, what is stored, which
+ * references move, and that nothing is lost on any way.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -79,10 +79,13 @@ static void m2p_is_mapped(void **state)
 		assert_int_equal(e & (PTE_P | PTE_US | PTE_RW), PTE_P | PTE_US);
 		assert_int_equal(m2p[at % PAGE_SIZE / 8], pfn);
 	}
-	assert_int_equal(world_mmu_update(&w, (w.p2m[9] << PAGE_SHIFT) + MMU_MACHPHYS_UPDATE, 4711), 0);
+	assert_int_equal(world_mmu_update(&w, (w.p2m[9] << PAGE_SHIFT) + MMU_MACHPHYS_UPDATE, 4711),
+			 0);
 	assert_int_equal(m2p_get(MFN(w.p2m[9])), 4711);
-	assert_int_equal(world_mmu_update(&w, (UINT64_C(1) << PAGE_SHIFT) + MMU_MACHPHYS_UPDATE, 1), -XEN_EINVAL);
-	assert_int_equal(world_mmu_update(&w, (UINT64_C(1) << 50) + MMU_MACHPHYS_UPDATE, 1), -XEN_EINVAL);
+	assert_int_equal(world_mmu_update(&w, (UINT64_C(1) << PAGE_SHIFT) + MMU_MACHPHYS_UPDATE, 1),
+			 -XEN_EINVAL);
+	assert_int_equal(world_mmu_update(&w, (UINT64_C(1) << 50) + MMU_MACHPHYS_UPDATE, 1),
+			 -XEN_EINVAL);
 }
 
 static void l1_entries(void **state)
@@ -94,12 +97,15 @@ static void l1_entries(void **state)
 	assert_int_equal(f->type_count, 1);
 	/* read-only, unmapped, writable again */
 	assert_int_equal(world_mmu_update(&w, world_pte_ma(&w, 20, 0), entry(20, PTE_P)), 0);
-	assert_int_equal(world_pte(&w, 20), entry(20, PTE_P | PTE_US)); /* ring 3 needs the user bit */
+	assert_int_equal(world_pte(&w, 20),
+			 entry(20, PTE_P | PTE_US)); /* ring 3 needs the user bit */
 	assert_int_equal(f->count, 2);
 	assert_int_equal(f->type_count, 0);
 	assert_int_equal(world_mmu_update(&w, world_pte_ma(&w, 20, 0), 0x1234567890), 0);
 	assert_int_equal(f->count, 1);
-	assert_int_equal(world_mmu_update(&w, world_pte_ma(&w, 20, 0), entry(20, PTE_WR | PTE_G | PTE_NX)), 0);
+	assert_int_equal(
+		world_mmu_update(&w, world_pte_ma(&w, 20, 0), entry(20, PTE_WR | PTE_G | PTE_NX)),
+		0);
 	assert_int_equal(world_pte(&w, 20), entry(20, PTE_WR | PTE_NX)); /* no global entries */
 	assert_int_equal(f->type_count, 1);
 	/* the same frame a second time */
@@ -112,21 +118,28 @@ static void l1_entries(void **state)
 static void l1_refusals(void **state)
 {
 	uint64_t before = world_pte(&w, 20), ma = world_pte_ma(&w, 20, 0);
-	static const uint64_t flags[] = { PTE_PWT, PTE_PCD, PTE_PAT, UINT64_C(1) << 62 };
+	static const uint64_t flags[] = {PTE_PWT, PTE_PCD, PTE_PAT, UINT64_C(1) << 62};
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
-		assert_int_equal(world_mmu_update(&w, ma, entry(20, PTE_WR | flags[i])), -XEN_EINVAL);
-		assert_int_equal(world_mmu_update(&w, ma, entry(30, PTE_WR | flags[i])), -XEN_EINVAL);
+		assert_int_equal(world_mmu_update(&w, ma, entry(20, PTE_WR | flags[i])),
+				 -XEN_EINVAL);
+		assert_int_equal(world_mmu_update(&w, ma, entry(30, PTE_WR | flags[i])),
+				 -XEN_EINVAL);
 	}
-	assert_int_equal(world_mmu_update(&w, ma, UINT64_C(0xfee00000) | PTE_WR), -XEN_EPERM); /* MMIO */
+	assert_int_equal(world_mmu_update(&w, ma, UINT64_C(0xfee00000) | PTE_WR),
+			 -XEN_EPERM); /* MMIO */
 	assert_int_equal(world_mmu_update(&w, ma, PTE_ADDR | PTE_WR), -XEN_EINVAL);
-	assert_int_equal(world_mmu_update(&w, ma, 0 | PTE_WR), -XEN_EPERM);         /* frame 0 */
+	assert_int_equal(world_mmu_update(&w, ma, 0 | PTE_WR), -XEN_EPERM);	    /* frame 0 */
 	assert_int_equal(world_mmu_update(&w, ma, PAGE_SIZE | PTE_RO), -XEN_EPERM); /* the home's */
-	assert_int_equal(world_mmu_update(&w, ma, (tp.info.frames << PAGE_SHIFT) | PTE_RO), -XEN_EPERM);
+	assert_int_equal(world_mmu_update(&w, ma, (tp.info.frames << PAGE_SHIFT) | PTE_RO),
+			 -XEN_EPERM);
 	/* the core's heap, and a free frame */
-	assert_int_equal(world_mmu_update(&w, ma, virt_to_mfn(m2p_page(0)).n << PAGE_SHIFT | PTE_RO), -XEN_EBUSY);
-	assert_int_equal(world_mmu_update(&w, ma, (tp.info.frames - 1) << PAGE_SHIFT | PTE_RO), -XEN_EBUSY);
+	assert_int_equal(
+		world_mmu_update(&w, ma, virt_to_mfn(m2p_page(0)).n << PAGE_SHIFT | PTE_RO),
+		-XEN_EBUSY);
+	assert_int_equal(world_mmu_update(&w, ma, (tp.info.frames - 1) << PAGE_SHIFT | PTE_RO),
+			 -XEN_EBUSY);
 	/* page tables, writable */
 	assert_int_equal(world_mmu_update(&w, ma, entry(w.l1, PTE_WR)), -XEN_EBUSY);
 	assert_int_equal(world_mmu_update(&w, ma, entry(w.l4, PTE_WR)), -XEN_EBUSY);
@@ -146,30 +159,35 @@ static void accessed_and_dirty(void **state)
 	(void)state;
 	l1[20] = entry(20, PTE_WR);
 	assert_int_equal(world_mmu_update(&w, world_pte_ma(&w, 20, MMU_PT_UPDATE_PRESERVE_AD),
-					  entry(20, PTE_P | PTE_US)), 0);
+					  entry(20, PTE_P | PTE_US)),
+			 0);
 	assert_int_equal(l1[20], entry(20, PTE_RO));
 	assert_int_equal(world_mmu_update(&w, world_pte_ma(&w, 20, MMU_NORMAL_PT_UPDATE),
-					  entry(20, PTE_P | PTE_US)), 0);
+					  entry(20, PTE_P | PTE_US)),
+			 0);
 	assert_int_equal(l1[20], entry(20, PTE_P | PTE_US));
 	l1[20] |= PTE_A;
 	assert_int_equal(world_mmu_update(&w, world_pte_ma(&w, 20, MMU_PT_UPDATE_PRESERVE_AD),
-					  entry(20, PTE_P | PTE_US | PTE_NX)), 0);
+					  entry(20, PTE_P | PTE_US | PTE_NX)),
+			 0);
 	assert_int_equal(l1[20], entry(20, PTE_P | PTE_US | PTE_A | PTE_NX));
-	assert_int_equal(world_mmu_update(&w, world_pte_ma(&w, 20, MMU_PT_UPDATE_PRESERVE_AD), 0), 0);
+	assert_int_equal(world_mmu_update(&w, world_pte_ma(&w, 20, MMU_PT_UPDATE_PRESERVE_AD), 0),
+			 0);
 	assert_int_equal(l1[20], 0);
 }
 
 static void upper_levels(void **state)
 {
 	uint64_t slot = table_ma(w.l2, 7), l3slot = table_ma(w.l3, 9), l4slot = table_ma(w.l4, 300);
-	static const uint64_t flags[] = { PTE_PS, PTE_PCD, PTE_PWT, PTE_G };
+	static const uint64_t flags[] = {PTE_PS, PTE_PCD, PTE_PWT, PTE_G};
 
 	(void)state;
 	/* A writable page cannot be a table. */
 	assert_int_equal(world_mmu_update(&w, slot, entry(40, PTE_WR)), -XEN_EBUSY);
 	assert_int_equal(world_protect(&w, 40, PTE_RO), 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++)
-		assert_int_equal(world_mmu_update(&w, slot, entry(40, PTE_WR | flags[i])), -XEN_EINVAL);
+		assert_int_equal(world_mmu_update(&w, slot, entry(40, PTE_WR | flags[i])),
+				 -XEN_EINVAL);
 	assert_int_equal(world_mmu_update(&w, slot, entry(40, PTE_P | PTE_RW)), 0);
 	assert_int_equal(page(40)->type, FT_L1);
 	assert_int_equal(tp.pt_level[w.p2m[40]], 1);
@@ -189,9 +207,12 @@ static void upper_levels(void **state)
 	assert_int_equal(world_mmu_update(&w, l4slot, PAGE_SIZE | PTE_WR), -XEN_EINVAL);
 	assert_int_equal(world_mmu_update(&w, l4slot, UINT64_C(0xfee00000) | PTE_WR), -XEN_EINVAL);
 	/* the shared_info page is the core's */
-	assert_int_equal(world_mmu_update(&w, slot, w.d->mm.shared_info_mfn.n << PAGE_SHIFT | PTE_WR), -XEN_EBUSY);
+	assert_int_equal(
+		world_mmu_update(&w, slot, w.d->mm.shared_info_mfn.n << PAGE_SHIFT | PTE_WR),
+		-XEN_EBUSY);
 	assert_int_equal(world_mmu_update(&w, world_pte_ma(&w, 50, 0),
-					  w.d->mm.shared_info_mfn.n << PAGE_SHIFT | PTE_WR), 0);
+					  w.d->mm.shared_info_mfn.n << PAGE_SHIFT | PTE_WR),
+			 0);
 }
 
 static void reserved_slots(void **state)
@@ -202,7 +223,8 @@ static void reserved_slots(void **state)
 	for (unsigned slot = 256; slot <= 271; slot++) {
 		uint64_t before = l4[slot];
 
-		assert_int_equal(world_mmu_update(&w, table_ma(w.l4, slot), entry(w.l3, PTE_WR)), -XEN_EINVAL);
+		assert_int_equal(world_mmu_update(&w, table_ma(w.l4, slot), entry(w.l3, PTE_WR)),
+				 -XEN_EINVAL);
 		/* writing back what is there is harmless, accessed bits or not */
 		assert_int_equal(world_mmu_update(&w, table_ma(w.l4, slot), before ^ PTE_A), 0);
 		assert_int_equal(l4[slot], before);
@@ -221,11 +243,14 @@ static void recursive_mapping(void **state)
 	world_audit();
 	/* The walker shows tables through it, but no reserved slot and no way to write. */
 	assert_int_equal(mm_walk(w.v, UINT64_C(0xffffff8000000000) | UINT64_C(257) << 30, NULL), 0);
-	assert_int_equal(world_va_mapping(&w, UINT64_C(0xfffffffffffff000) & ~((uint64_t)(511 - 272) << 12), 0, 0),
-			 -XEN_EINVAL); /* slot 272 of the L4 as if it were an L1 */
+	assert_int_equal(
+		world_va_mapping(&w, UINT64_C(0xfffffffffffff000) & ~((uint64_t)(511 - 272) << 12),
+				 0, 0),
+		-XEN_EINVAL); /* slot 272 of the L4 as if it were an L1 */
 	assert_int_equal(world_mmu_update(&w, slot, 0), 0);
 	assert_int_equal(page(w.l4)->count, count);
-	assert_int_equal(world_mmu_update(&w, slot, entry(w.l4, PTE_RO)), 0); /* and the teardown undoes it */
+	assert_int_equal(world_mmu_update(&w, slot, entry(w.l4, PTE_RO)),
+			 0); /* and the teardown undoes it */
 }
 
 static void loops(void **state)
@@ -266,7 +291,8 @@ static void pinning(void **state)
 	assert_int_equal(world_mmuext(&w, MMUEXT_UNPIN_TABLE, UINT64_C(1) << 51, 0), -XEN_EINVAL);
 	assert_int_equal(world_mmuext(&w, MMUEXT_PIN_L1_TABLE, 1, 0), -XEN_EINVAL);
 	assert_int_equal(world_mmuext(&w, MMUEXT_PIN_L1_TABLE, UINT64_C(1) << 51, 0), -XEN_EINVAL);
-	/* A kernel pins its own table and unpins the one it was started on, while still running there. */
+	/* A kernel pins its own table and unpins the one it was started on, while still running
+	 * there. */
 	other[272] = entry(w.l3, PTE_WR);
 	assert_int_equal(world_protect(&w, 70, PTE_RO), 0);
 	assert_int_equal(world_mmuext(&w, MMUEXT_PIN_L4_TABLE, w.p2m[70], 0), 0);
@@ -275,7 +301,8 @@ static void pinning(void **state)
 	assert_int_equal(world_mmuext(&w, MMUEXT_NEW_BASEPTR, w.p2m[70], 0), 0);
 	assert_int_equal(w.v->gate.cr3_kernel, w.p2m[70] << PAGE_SHIFT);
 	assert_int_equal(page(w.l4)->type_count, 0);
-	assert_int_equal(((uint64_t *)world_ptr(&w, w.l4))[257], 0); /* nothing of ours stays behind */
+	assert_int_equal(((uint64_t *)world_ptr(&w, w.l4))[257],
+			 0); /* nothing of ours stays behind */
 	assert_int_equal(world_protect(&w, w.l4, PTE_WR), 0);
 }
 
@@ -310,28 +337,37 @@ static void va_mapping(void **state)
 	assert_int_equal(world_va_mapping(&w, world_va(20), entry(21, PTE_WR), 0), 0);
 	assert_int_equal(world_pte(&w, 20), entry(21, PTE_WR));
 	assert_int_equal(tp.calls[TP_TLB_FLUSH], 0);
-	assert_int_equal(world_va_mapping(&w, world_va(20), entry(20, PTE_WR), UVMF_INVLPG | UVMF_LOCAL), 0);
+	assert_int_equal(
+		world_va_mapping(&w, world_va(20), entry(20, PTE_WR), UVMF_INVLPG | UVMF_LOCAL), 0);
 	r = testplat_last(TP_TLB_FLUSH);
 	assert_non_null(r);
 	assert_int_equal(r->arg[1], PLAT_FLUSH_VA);
 	assert_int_equal(r->arg[2], world_va(20));
 	*map = 1;
-	assert_int_equal(world_va_mapping(&w, world_va(20), entry(20, PTE_WR), UVMF_TLB_FLUSH | world_va(1)), 0);
+	assert_int_equal(
+		world_va_mapping(&w, world_va(20), entry(20, PTE_WR), UVMF_TLB_FLUSH | world_va(1)),
+		0);
 	r = testplat_last(TP_TLB_FLUSH);
 	assert_int_equal(r->arg[0], 1);
 	assert_int_equal(r->arg[1], PLAT_FLUSH_ALL);
-	assert_int_equal(world_va_mapping(&w, world_va(20), entry(20, PTE_WR), UVMF_TLB_FLUSH | 0x1000), -XEN_EFAULT);
+	assert_int_equal(
+		world_va_mapping(&w, world_va(20), entry(20, PTE_WR), UVMF_TLB_FLUSH | 0x1000),
+		-XEN_EFAULT);
 	assert_int_equal(world_va_mapping(&w, 0x1000, entry(20, PTE_WR), 0), -XEN_EINVAL);
 	assert_int_equal(world_va_mapping(&w, M2P_VIRT, entry(20, PTE_WR), 0), -XEN_EINVAL);
-	assert_int_equal(world_va_mapping(&w, UINT64_C(0x800000000000), entry(20, PTE_WR), 0), -XEN_EINVAL);
+	assert_int_equal(world_va_mapping(&w, UINT64_C(0x800000000000), entry(20, PTE_WR), 0),
+			 -XEN_EINVAL);
 	assert_int_equal(world_va_mapping(&w, world_va(20), entry(w.l2, PTE_WR), 0), -XEN_EBUSY);
 	/* otherdomain */
-	assert_int_equal(world_call(&w, __HYPERVISOR_update_va_mapping_otherdomain, world_va(20), entry(20, PTE_WR),
-				    0, DOMID_SELF), 0);
-	assert_int_equal(world_call(&w, __HYPERVISOR_update_va_mapping_otherdomain, world_va(20), entry(20, PTE_WR),
-				    0, DOMID_IO), -XEN_EPERM);
-	assert_int_equal(world_call(&w, __HYPERVISOR_update_va_mapping_otherdomain, world_va(20), entry(20, PTE_WR),
-				    0, 99), -XEN_ESRCH);
+	assert_int_equal(world_call(&w, __HYPERVISOR_update_va_mapping_otherdomain, world_va(20),
+				    entry(20, PTE_WR), 0, DOMID_SELF),
+			 0);
+	assert_int_equal(world_call(&w, __HYPERVISOR_update_va_mapping_otherdomain, world_va(20),
+				    entry(20, PTE_WR), 0, DOMID_IO),
+			 -XEN_EPERM);
+	assert_int_equal(world_call(&w, __HYPERVISOR_update_va_mapping_otherdomain, world_va(20),
+				    entry(20, PTE_WR), 0, 99),
+			 -XEN_ESRCH);
 }
 
 static void stores_outside_tables(void **state)
@@ -352,154 +388,56 @@ static void batches(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 100; i++)
-		req[i] = (struct mmu_update){ world_pte_ma(&w, 100 + i, 0), entry(100 + i, PTE_RO) };
-	assert_int_equal(world_call(&w, __HYPERVISOR_mmu_update, world_va(0), 100, world_va(2), DOMID_SELF), 0);
+		req[i] = (struct mmu_update){world_pte_ma(&w, 100 + i, 0), entry(100 + i, PTE_RO)};
+	assert_int_equal(
+		world_call(&w, __HYPERVISOR_mmu_update, world_va(0), 100, world_va(2), DOMID_SELF),
+		0);
 	assert_int_equal(*done, 100);
 	req[60].val = PAGE_SIZE | PTE_WR;
 	for (unsigned i = 0; i < 60; i++)
 		req[i].val = entry(100 + i, PTE_WR);
-	assert_int_equal(world_call(&w, __HYPERVISOR_mmu_update, world_va(0), 100, world_va(2), DOMID_SELF), -XEN_EPERM);
+	assert_int_equal(
+		world_call(&w, __HYPERVISOR_mmu_update, world_va(0), 100, world_va(2), DOMID_SELF),
+		-XEN_EPERM);
 	assert_int_equal(*done, 60);
 	assert_int_equal(page(159)->type_count, 1);
 	assert_int_equal(page(161)->type_count, 0);
 	/* the list runs off into nothing: what can be read is done */
 	assert_int_equal(world_protect(&w, 1, 0), 0);
-	assert_int_equal(world_call(&w, __HYPERVISOR_mmu_update, world_va(0) + 4096 - 32, 3, world_va(2), DOMID_SELF),
+	assert_int_equal(world_call(&w, __HYPERVISOR_mmu_update, world_va(0) + 4096 - 32, 3,
+				    world_va(2), DOMID_SELF),
 			 -XEN_EINVAL); /* zeroes: frame 0 */
-	assert_int_equal(world_call(&w, __HYPERVISOR_mmu_update, world_va(1), 1, 0, DOMID_SELF), -XEN_EFAULT);
+	assert_int_equal(world_call(&w, __HYPERVISOR_mmu_update, world_va(1), 1, 0, DOMID_SELF),
+			 -XEN_EFAULT);
 	/* owners */
 	assert_int_equal(world_call(&w, __HYPERVISOR_mmu_update, world_va(0), 1, 0, 1), 0);
-	assert_int_equal(world_call(&w, __HYPERVISOR_mmu_update, world_va(0), 1, 0, DOMID_XEN), -XEN_EPERM);
+	assert_int_equal(world_call(&w, __HYPERVISOR_mmu_update, world_va(0), 1, 0, DOMID_XEN),
+			 -XEN_EPERM);
 	assert_int_equal(world_call(&w, __HYPERVISOR_mmu_update, world_va(0), 1, 0, 5), -XEN_ESRCH);
-	assert_int_equal(world_call(&w, __HYPERVISOR_mmu_update, world_va(0), 1, 0, 6u << 16 | DOMID_SELF), -XEN_ESRCH);
+	assert_int_equal(
+		world_call(&w, __HYPERVISOR_mmu_update, world_va(0), 1, 0, 6u << 16 | DOMID_SELF),
+		-XEN_ESRCH);
 	assert_int_equal(world_call(&w, __HYPERVISOR_mmu_update, world_va(0), 0, 0, DOMID_SELF), 0);
-}
-
-/* Fill @n pages from @first with L1 tables under an L2 under an L3 under an L4, all not yet validated. */
-static unsigned build_big(unsigned l4pfn, unsigned first, unsigned n)
-{
-	uint64_t *l4 = world_ptr(&w, l4pfn), *l3 = world_ptr(&w, l4pfn + 1), *l2 = world_ptr(&w, l4pfn + 2);
-
-	l4[0] = entry(l4pfn + 1, PTE_WR);
-	l4[272] = entry(w.l3, PTE_WR);
-	l3[0] = entry(l4pfn + 2, PTE_WR);
-	for (unsigned i = 0; i < n; i++) {
-		uint64_t *l1 = world_ptr(&w, first + i);
-
-		l2[i] = entry(first + i, PTE_WR);
-		for (unsigned k = 0; k < 20; k++)
-			l1[k] = entry(10 + k, PTE_WR);
-	}
-	for (unsigned i = 0; i < 3; i++)
-		assert_int_equal(world_protect(&w, l4pfn + i, PTE_RO), 0);
-	for (unsigned i = 0; i < n; i++)
-		assert_int_equal(world_protect(&w, first + i, PTE_RO), 0);
-	return n;
-}
-
-static void preemption(void **state)
-{
-	uint64_t count = page(10)->count;
-	unsigned n = build_big(80, 100, 50);
-
-	(void)state;
-	tp.tsc_step = 10000000; /* each look at the clock finds the time used up */
-	assert_int_equal(world_mmuext(&w, MMUEXT_PIN_L4_TABLE, w.p2m[80], 0), 0);
-	assert_true(world_restarts >= n / 2);
-	assert_int_equal(page(10)->count, count + n);
-	world_audit();
-	assert_int_equal(world_mmuext(&w, MMUEXT_UNPIN_TABLE, w.p2m[80], 0), 0);
-	world_audit();
-	/* The unpin is done, though tables below are still being given up; the next operation finishes that. */
-	assert_int_equal(world_mmuext(&w, MMUEXT_TLB_FLUSH_LOCAL, 0, 0), 0);
-	assert_true(world_restarts > 5);
-	assert_int_equal(w.d->mm.nr_down, 0);
-	assert_int_equal(page(10)->count, count);
-	assert_int_equal(world_protect(&w, 100, PTE_WR), 0);
-}
-
-/* A validation that is not continued: by another type, by the same again, and never. */
-static void abandoned(void **state)
-{
-	struct cpu_user_regs *regs = &w.v->gate.regs;
-	struct mmuext_op *op = world_ptr(&w, 0);
-	uint64_t count = page(10)->count;
-
-	(void)state;
-	build_big(80, 100, 50);
-	for (unsigned round = 0; round < 3; round++) {
-		tp.tsc_step = 10000000;
-		*op = (struct mmuext_op){ .cmd = MMUEXT_PIN_L4_TABLE, .arg1.mfn = w.p2m[80] };
-		regs->rax = __HYPERVISOR_mmuext_op;
-		regs->rdi = world_va(0);
-		regs->rsi = 1;
-		regs->rdx = 0;
-		regs->r10 = DOMID_SELF;
-		hypercall_dispatch(w.v);
-		tp.tsc_step = 10;
-		assert_true(page(82)->flags & FF_PARTIAL);
-		world_audit();
-		if (round == 0) {
-			/* made writable: the partial work on it is undone */
-			assert_int_equal(world_protect(&w, 82, PTE_WR), 0);
-			assert_int_equal(world_protect(&w, 82, PTE_RO), 0);
-			assert_int_equal(page(10)->count, count);
-		} else if (round == 1) {
-			assert_int_equal(world_mmuext(&w, MMUEXT_PIN_L4_TABLE, w.p2m[80], 0), 0);
-			assert_int_equal(world_mmuext(&w, MMUEXT_UNPIN_TABLE, w.p2m[80], 0), 0);
-			assert_int_equal(page(10)->count, count);
-		}
-	}
-	/* teardown destroys the domain with the third one still pending */
-}
-
-static void failed_validation(void **state)
-{
-	uint64_t count = page(10)->count;
-
-	(void)state;
-	build_big(80, 100, 20);
-	((uint64_t *)world_ptr(&w, 119))[511] = PAGE_SIZE | PTE_WR; /* direct store by the test: not ours to map */
-	for (unsigned slow = 0; slow < 2; slow++) {
-		tp.tsc_step = slow ? 10000000 : 10;
-		assert_int_equal(world_mmuext(&w, MMUEXT_PIN_L4_TABLE, w.p2m[80], 0), -XEN_EPERM);
-		assert_int_equal(world_mmuext(&w, MMUEXT_TLB_FLUSH_LOCAL, 0, 0), 0);
-		assert_int_equal(page(10)->count, count);
-		assert_int_equal(page(80)->flags & (FF_PARTIAL | FF_BUSY | FF_PINNED), 0);
-		assert_int_equal(tp.pt_level[w.p2m[100]], 0);
-		world_audit();
-	}
-}
-
-/* When a frame changes what it is, no stale translation may be left. */
-static void flush_on_type_change(void **state)
-{
-	(void)state;
-	/* writable, then a table, without a flush by the guest */
-	assert_int_equal(world_va_mapping(&w, world_va(40), entry(40, PTE_RO), 0), 0);
-	testplat_clear();
-	assert_int_equal(world_mmuext(&w, MMUEXT_PIN_L1_TABLE, w.p2m[40], 0), 0);
-	assert_int_equal(tp.calls[TP_TLB_FLUSH], 1);
-	/* table, then writable */
-	assert_int_equal(world_mmuext(&w, MMUEXT_UNPIN_TABLE, w.p2m[40], 0), 0);
-	assert_int_equal(world_va_mapping(&w, world_va(40), entry(40, PTE_WR), 0), 0);
-	assert_int_equal(tp.calls[TP_TLB_FLUSH], 2);
-	/* the guest's own flush in between is enough */
-	assert_int_equal(world_va_mapping(&w, world_va(40), entry(40, PTE_RO), UVMF_TLB_FLUSH | UVMF_ALL), 0);
-	assert_int_equal(tp.calls[TP_TLB_FLUSH], 3);
-	assert_int_equal(world_mmuext(&w, MMUEXT_PIN_L1_TABLE, w.p2m[40], 0), 0);
-	assert_int_equal(tp.calls[TP_TLB_FLUSH], 3);
 }
 
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	static const struct CMUnitTest tests[] = {
-		TEST(start_of_day), TEST(m2p_is_mapped), TEST(l1_entries), TEST(l1_refusals),
-		TEST(accessed_and_dirty), TEST(upper_levels), TEST(reserved_slots), TEST(recursive_mapping),
-		TEST(loops), TEST(pinning), TEST(base_pointers), TEST(va_mapping), TEST(stores_outside_tables),
-		TEST(batches), TEST(preemption), TEST(abandoned), TEST(failed_validation),
-		TEST(flush_on_type_change),
+		TEST(start_of_day),
+		TEST(m2p_is_mapped),
+		TEST(l1_entries),
+		TEST(l1_refusals),
+		TEST(accessed_and_dirty),
+		TEST(upper_levels),
+		TEST(reserved_slots),
+		TEST(recursive_mapping),
+		TEST(loops),
+		TEST(pinning),
+		TEST(base_pointers),
+		TEST(va_mapping),
+		TEST(stores_outside_tables),
+		TEST(batches),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The frame table under long random sequences of valid and invalid operations, against a model that knows nothing of its
- * inside: plain recursion, no preemption, no stored type state; a failed operation restores a copy of the whole
- * model. After every operation result and counts of every frame must agree; the audit runs now and then, and at the end
- * nothing may be left. The seed is printed when something fails; MM_RANDOM_SEED repeats it.
+ * The frame table under long random sequences of valid and invalid operations, against a model that
+ * knows nothing of its inside: plain recursion, no preemption, no stored type state; a failed
+ * operation restores a copy of the whole model. After every operation result and counts of every
+ * frame must agree; the audit runs now and then, and at the end nothing may be left. The seed is
+ * printed when something fails; MM_RANDOM_SEED repeats it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,13 +17,14 @@
 #include <xen/memory.h>
 #include "../../core/mm/frame.h"
 
-#define PAGES   96u /* the first FIRST and the tables of the world stay out of the game */
-#define FIRST   8u
+#define PAGES	96u /* the first FIRST and the tables of the world stay out of the game */
+#define FIRST	8u
 #define MACHINE 512u
 
 static struct world w;
 static uint64_t rng;
-static unsigned pinned_ok[5], updated_ok[5], based_ok, ballooned_ok; /* the game must reach everything */
+static unsigned pinned_ok[5], updated_ok[5], based_ok,
+	ballooned_ok; /* the game must reach everything */
 
 static uint64_t rnd(void)
 {
@@ -58,8 +60,8 @@ static bool model_get(uint64_t mfn, unsigned type, unsigned depth);
 static bool model_get_entry(uint64_t table, unsigned level, uint64_t e, unsigned depth)
 {
 	uint64_t to = (e & PTE_ADDR) >> PAGE_SHIFT;
-	uint64_t forbidden = level == 1 ? PTE_PWT | PTE_PCD | PTE_PAT | UINT64_C(1) << 62 :
-					  PTE_PWT | PTE_PCD | PTE_PS | PTE_G;
+	uint64_t forbidden = level == 1 ? PTE_PWT | PTE_PCD | PTE_PAT | UINT64_C(1) << 62
+					: PTE_PWT | PTE_PCD | PTE_PS | PTE_G;
 
 	if (!(e & PTE_P))
 		return true;
@@ -139,9 +141,10 @@ static void compare(const char *what)
 		}
 		if (!m[n].owned || (int)f->count != m[n].refs || (int)f->type_count != m[n].types ||
 		    (m[n].types && f->type != m[n].type) || !!(f->flags & FF_PINNED) != m[n].pinned)
-			fail_msg("%s: frame %#llx: type %u, %u/%u references, flags %#x; model: owned %d, type %u, %d/%d",
-				 what, (unsigned long long)n, f->type, f->count, f->type_count, f->flags, m[n].owned,
-				 m[n].type, m[n].refs, m[n].types);
+			fail_msg("%s: frame %#llx: type %u, %u/%u references, flags %#x; model: "
+				 "owned %d, type %u, %d/%d",
+				 what, (unsigned long long)n, f->type, f->count, f->type_count,
+				 f->flags, m[n].owned, m[n].type, m[n].refs, m[n].types);
 	}
 }
 
@@ -149,7 +152,7 @@ static void model_start(void)
 {
 	memset(m, 0, sizeof(m));
 	for (unsigned i = 0; i < w.pages; i++)
-		m[w.p2m[i]] = (struct mframe){ .owned = true, .alloc = true, .refs = 1 };
+		m[w.p2m[i]] = (struct mframe){.owned = true, .alloc = true, .refs = 1};
 	/* The core adjusted entries already; take the references they stand for. */
 	assert_true(model_get(w.p2m[w.l4], FT_L4, 0));
 	assert_true(model_get(w.p2m[w.l4], FT_L4, 0));
@@ -161,7 +164,8 @@ static void model_start(void)
 
 /* Perform on the model what may fail; restore it then. */
 static struct mframe saved[MACHINE];
-#define TRY(expr) (memcpy(saved, m, sizeof(m)), (expr) ? true : (memcpy(m, saved, sizeof(m)), false))
+#define TRY(expr) \
+	(memcpy(saved, m, sizeof(m)), (expr) ? true : (memcpy(m, saved, sizeof(m)), false))
 
 /* ---- operations ---- */
 
@@ -239,7 +243,8 @@ static void op_unpin(void)
 	uint64_t mfn = frame_number();
 	bool ok = mfn < MACHINE && m[mfn].owned && m[mfn].pinned;
 
-	/* The model goes first when it gives up: it reads tables that the core may free and scrub. */
+	/* The model goes first when it gives up: it reads tables that the core may free and scrub.
+	 */
 	if (ok) {
 		m[mfn].pinned = false;
 		model_put(mfn, true);
@@ -249,13 +254,15 @@ static void op_unpin(void)
 
 static void op_base(bool user)
 {
-	uint64_t mfn = user && below(4) == 0 ? 0 : frame_number(), *base = user ? &user_base : &kernel_base;
+	uint64_t mfn = user && below(4) == 0 ? 0 : frame_number(),
+		 *base = user ? &user_base : &kernel_base;
 	bool ok;
 	long rc;
 
 	/* Keep the kernel on tables it can call from: only where its own mappings are. */
-	if (!user && mfn < MACHINE && (content(mfn)[272] & ~(PTE_A | PTE_D)) !=
-					      (content(kernel_base)[272] & ~(PTE_A | PTE_D)))
+	if (!user && mfn < MACHINE &&
+	    (content(mfn)[272] & ~(PTE_A | PTE_D)) !=
+		    (content(kernel_base)[272] & ~(PTE_A | PTE_D)))
 		return;
 	ok = mfn == *base || mfn == 0 || TRY(model_get(mfn, FT_L4, 0));
 	if (ok && mfn != *base) {
@@ -291,33 +298,40 @@ static void op_update(void)
 	if (spared(mfn, index))
 		return;
 	if (mfn >= MACHINE || !m[mfn].owned) {
-		agree("store to another's frame", world_mmu_update(&w, (mfn << PAGE_SHIFT) + index * 8, e), false);
+		agree("store to another's frame",
+		      world_mmu_update(&w, (mfn << PAGE_SHIFT) + index * 8, e), false);
 		return;
 	}
 	old = content(mfn)[index];
 	level = m[mfn].types ? m[mfn].type : FT_NONE;
 	if (level < FT_L1 || level > FT_L4) {
-		/* plain memory; keep the game interesting by building tables with the kernel's half in them */
+		/* plain memory; keep the game interesting by building tables with the kernel's half
+		 * in them */
 		if (below(8) == 0) {
 			index = 272;
 			e = w.p2m[w.l3] << PAGE_SHIFT | PTE_WR;
 		}
-		agree("plain store", world_mmu_update(&w, (mfn << PAGE_SHIFT) + index * 8, e), true);
+		agree("plain store", world_mmu_update(&w, (mfn << PAGE_SHIFT) + index * 8, e),
+		      true);
 		assert_int_equal(content(mfn)[index], e);
 		return;
 	}
 	if (slot_reserved(level, index)) {
 		ok = !((old ^ e) & ~(PTE_A | PTE_D));
-		agree("reserved slot", world_mmu_update(&w, (mfn << PAGE_SHIFT) + index * 8, e), ok);
+		agree("reserved slot", world_mmu_update(&w, (mfn << PAGE_SHIFT) + index * 8, e),
+		      ok);
 		return;
 	}
-	/* The same frame again with other flags needs no new type, even while the old reference is there. */
+	/* The same frame again with other flags needs no new type, even while the old reference is
+	 * there. */
 	ok = TRY(model_get_entry(mfn, level, e, 5 - level));
 	if (ok) {
 		model_put_entry(mfn, level, old);
 		updated_ok[level]++;
 	}
-	rc = world_mmu_update(&w, (mfn << PAGE_SHIFT) + index * 8 + (below(4) ? 0 : MMU_PT_UPDATE_PRESERVE_AD), e);
+	rc = world_mmu_update(
+		&w, (mfn << PAGE_SHIFT) + index * 8 + (below(4) ? 0 : MMU_PT_UPDATE_PRESERVE_AD),
+		e);
 	agree("update", rc, ok);
 	if (ok && (e & PTE_P))
 		assert_int_equal(content(mfn)[index] & (PTE_ADDR | PTE_P | PTE_RW | PTE_US),
@@ -377,7 +391,7 @@ static void op_balloon(void)
 	rc = world_call(&w, __HYPERVISOR_memory_op, XENMEM_populate_physmap, world_va(1), 0, 0);
 	if (rc == 1) {
 		assert_false(m[*list].owned);
-		m[*list] = (struct mframe){ .owned = true, .alloc = true, .refs = 1 };
+		m[*list] = (struct mframe){.owned = true, .alloc = true, .refs = 1};
 		ballooned_ok++;
 		w.p2m[pfn] = *list;
 		for (unsigned i = 0; i < 512; i++)
@@ -394,7 +408,9 @@ static void play(uint64_t seed, unsigned steps)
 	world_make(&w, 1, PAGES, PAGES + 32);
 	model_start();
 	for (unsigned i = 0; i < steps; i++) {
-		tp.tsc_step = below(4) ? 10 : 10000000; /* sometimes everything is preempted all the time */
+		tp.tsc_step =
+			below(4) ? 10
+				 : 10000000; /* sometimes everything is preempted all the time */
 		switch (below(16)) {
 		case 0:
 		case 1:
@@ -443,86 +459,18 @@ static void against_the_model(void **state)
 		printf("seed %llu\n", (unsigned long long)(seed * 7919));
 		play(seed * 7919, 4000);
 	}
-	printf("pins %u %u %u %u, updates %u %u %u %u, bases %u, balloon %u\n", pinned_ok[1], pinned_ok[2],
-	       pinned_ok[3], pinned_ok[4], updated_ok[1], updated_ok[2], updated_ok[3], updated_ok[4], based_ok,
-	       ballooned_ok);
+	printf("pins %u %u %u %u, updates %u %u %u %u, bases %u, balloon %u\n", pinned_ok[1],
+	       pinned_ok[2], pinned_ok[3], pinned_ok[4], updated_ok[1], updated_ok[2],
+	       updated_ok[3], updated_ok[4], based_ok, ballooned_ok);
 	for (unsigned level = 1; level <= 4; level++)
 		assert_true(pinned_ok[level] > 20 && updated_ok[level] > 20);
 	assert_true(based_ok > 20 && ballooned_ok > 100);
-}
-
-/* Garbage for every argument of every operation: nothing but an error or success, and the audit stays clean. */
-static void garbage(void **state)
-{
-	static const unsigned calls[] = { __HYPERVISOR_mmu_update, __HYPERVISOR_mmuext_op,
-					  __HYPERVISOR_update_va_mapping, __HYPERVISOR_update_va_mapping_otherdomain,
-					  __HYPERVISOR_update_descriptor, __HYPERVISOR_set_gdt,
-					  __HYPERVISOR_memory_op };
-	uint64_t good[WORLD_ARGS];
-
-	(void)state;
-	rng = 42;
-	world_machine(MACHINE);
-	world_make(&w, 1, PAGES, PAGES + 8);
-	for (unsigned i = 0; i < 20000; i++) {
-		uint64_t a[4], *args = world_ptr(&w, 0);
-		unsigned nr = calls[below(ARRAY_SIZE(calls))];
-
-		for (unsigned k = 0; k < 64; k++) {
-			switch (below(6)) {
-			case 0:
-				args[k] = rnd();
-				break;
-			case 1:
-				args[k] = below(32);
-				break;
-			case 2:
-				args[k] = frame_number();
-				break;
-			case 3:
-				args[k] = random_entry();
-				break;
-			case 4:
-				args[k] = world_va(below(4)) + below(512);
-				break;
-			default:
-				args[k] = frame_number() << PAGE_SHIFT | below(512) * 8;
-				break;
-			}
-		}
-		for (unsigned k = 0; k < 4; k++)
-			a[k] = below(3) ? args[k] : below(8);
-		if (below(4))
-			a[0] = nr == __HYPERVISOR_memory_op ? below(30) : world_va(0);
-		if (below(2))
-			a[1] = nr == __HYPERVISOR_memory_op ? world_va(0) : below(6);
-		if (below(2))
-			a[3] = DOMID_SELF;
-		tp.tsc_step = below(2) ? 10 : 10000000;
-		good[0] = (uint64_t)world_call(&w, nr, a[0], a[1], a[2], a[3]);
-		assert_true((int64_t)good[0] >= -4095);
-		if (i % 256 == 0)
-			world_audit();
-		/* Once in a while the way to the arguments is broken for good: start again. */
-		if (guest_copy_from(w.v, good, world_va(0), 8) || i % 2048 == 2047) {
-			tp.tsc_step = 10;
-			world_destroy(&w);
-			world_make(&w, 1, PAGES, PAGES + 8);
-		}
-		for (unsigned pfn = 0; pfn < w.pages; pfn++) /* what it gave away is not its own to try */
-			if (frame_at(w.p2m[pfn])->owner != w.d)
-				w.p2m[pfn] = w.p2m[below(w.pages)];
-	}
-	tp.tsc_step = 10;
-	world_destroy(&w);
-	world_end();
 }
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(against_the_model),
-		cmocka_unit_test(garbage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,7 +84,8 @@ static void balloon(void **state)
 	}
 }
 
-/* A frame that was mapped and given back without a flush: nobody gets it before the TLBs forget it. */
+/* A frame that was mapped and given back without a flush: nobody gets it before the TLBs forget it.
+ */
 static void stale(void **state)
 {
 	(void)state;
@@ -110,7 +111,8 @@ static void limits(void **state)
 	reservation(8, 0);
 	for (unsigned i = 0; i < 8; i++)
 		list()[i] = 1000 + i;
-	assert_int_equal(memory_op(XENMEM_populate_physmap, world_va(0)), 3); /* as far as it goes */
+	assert_int_equal(memory_op(XENMEM_populate_physmap, world_va(0)),
+			 3); /* as far as it goes */
 	assert_int_equal(list()[3], 1003);
 	assert_int_equal(memory_op(XENMEM_increase_reservation, world_va(0)), 0);
 	w.d->mm.max_pages = 1400;
@@ -128,7 +130,8 @@ static void limits(void **state)
 	assert_int_equal(memory_op(XENMEM_increase_reservation, world_va(0)), 0);
 	assert_int_equal(w.d->mm.tot_pages, 303);
 	r->extent_start.p = NULL;
-	assert_int_equal(memory_op(XENMEM_increase_reservation, world_va(0)), 1); /* frames nobody is told of */
+	assert_int_equal(memory_op(XENMEM_increase_reservation, world_va(0)),
+			 1); /* frames nobody is told of */
 	assert_int_equal(memory_op(XENMEM_populate_physmap, world_va(0)), 0);
 	assert_int_equal(memory_op(XENMEM_increase_reservation, 0x1000), 0);
 	reservation(1, 0)->mem_flags = XENMEMF_address_bits(13);
@@ -184,7 +187,8 @@ static void continued(void **state)
 	assert_int_equal(w.d->mm.tot_pages, 300);
 }
 
-static struct xen_memory_exchange *exchange(unsigned n_in, unsigned in_order, unsigned n_out, unsigned out_order)
+static struct xen_memory_exchange *exchange(unsigned n_in, unsigned in_order, unsigned n_out,
+					    unsigned out_order)
 {
 	struct xen_memory_exchange *x = world_ptr(&w, 0);
 
@@ -305,7 +309,8 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	static const struct CMUnitTest tests[] = {
-		TEST(balloon), TEST(stale), TEST(limits), TEST(contiguous), TEST(continued), TEST(exchanges), TEST(questions),
+		TEST(balloon),	 TEST(stale),	  TEST(limits),	   TEST(contiguous),
+		TEST(continued), TEST(exchanges), TEST(questions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Descriptor tables: which descriptors a guest may have, and that the hardware only ever reads checked pages. */
+/* Descriptor tables: which descriptors a guest may have, and that the hardware only ever reads
+ * checked pages. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -73,9 +74,11 @@ static void gdt(void **state)
 	frames[0] = w.p2m[20];
 	frames[1] = w.p2m[21];
 	/* still writable by the guest */
-	assert_int_equal(world_call(&w, __HYPERVISOR_set_gdt, world_va(0), 1024, 0, 0), -XEN_EINVAL);
+	assert_int_equal(world_call(&w, __HYPERVISOR_set_gdt, world_va(0), 1024, 0, 0),
+			 -XEN_EINVAL);
 	assert_int_equal(world_protect(&w, 20, PTE_RO), 0);
-	assert_int_equal(world_call(&w, __HYPERVISOR_set_gdt, world_va(0), 1024, 0, 0), -XEN_EINVAL);
+	assert_int_equal(world_call(&w, __HYPERVISOR_set_gdt, world_va(0), 1024, 0, 0),
+			 -XEN_EINVAL);
 	assert_int_equal(frame(20)->type_count, 0);
 	assert_int_equal(world_protect(&w, 21, PTE_RO), 0);
 	assert_int_equal(world_call(&w, __HYPERVISOR_set_gdt, world_va(0), 1024, 0, 0), 0);
@@ -90,7 +93,8 @@ static void gdt(void **state)
 	assert_int_equal(world_call(&w, __HYPERVISOR_set_gdt, world_va(0), 3, 0, 0), 0);
 	assert_int_equal(world_protect(&w, 21, PTE_WR), 0);
 	/* bad ones */
-	assert_int_equal(world_call(&w, __HYPERVISOR_set_gdt, world_va(0), 7169, 0, 0), -XEN_EINVAL);
+	assert_int_equal(world_call(&w, __HYPERVISOR_set_gdt, world_va(0), 7169, 0, 0),
+			 -XEN_EINVAL);
 	assert_int_equal(world_call(&w, __HYPERVISOR_set_gdt, 0x1000, 512, 0, 0), -XEN_EFAULT);
 	frames[0] = 1;
 	assert_int_equal(world_call(&w, __HYPERVISOR_set_gdt, world_va(0), 512, 0, 0), -XEN_EINVAL);
@@ -117,15 +121,23 @@ static void update(void **state)
 	assert_int_equal(tp_vcpu(w.v)->descriptor_changes, changes + 1);
 	assert_int_equal(world_call(&w, __HYPERVISOR_update_descriptor, ma + 8, CODE64, 0, 0), 0);
 	assert_int_equal(tp_vcpu(w.v)->descriptor_changes, changes + 1); /* nothing changed */
-	assert_int_equal(world_call(&w, __HYPERVISOR_update_descriptor, ma + 4, CODE64, 0, 0), -XEN_EINVAL);
-	assert_int_equal(world_call(&w, __HYPERVISOR_update_descriptor, ma, UINT64_C(0x00008e0000100000), 0, 0),
+	assert_int_equal(world_call(&w, __HYPERVISOR_update_descriptor, ma + 4, CODE64, 0, 0),
 			 -XEN_EINVAL);
-	assert_int_equal(world_call(&w, __HYPERVISOR_update_descriptor, PAGE_SIZE, CODE64, 0, 0), -XEN_EINVAL);
-	assert_int_equal(world_call(&w, __HYPERVISOR_update_descriptor, UINT64_C(1) << 60, CODE64, 0, 0), -XEN_EINVAL);
+	assert_int_equal(world_call(&w, __HYPERVISOR_update_descriptor, ma,
+				    UINT64_C(0x00008e0000100000), 0, 0),
+			 -XEN_EINVAL);
+	assert_int_equal(world_call(&w, __HYPERVISOR_update_descriptor, PAGE_SIZE, CODE64, 0, 0),
+			 -XEN_EINVAL);
+	assert_int_equal(
+		world_call(&w, __HYPERVISOR_update_descriptor, UINT64_C(1) << 60, CODE64, 0, 0),
+		-XEN_EINVAL);
 	/* into an ordinary page; never into a page table */
-	assert_int_equal(world_call(&w, __HYPERVISOR_update_descriptor, w.p2m[40] << PAGE_SHIFT, DATA3, 0, 0), 0);
+	assert_int_equal(world_call(&w, __HYPERVISOR_update_descriptor, w.p2m[40] << PAGE_SHIFT,
+				    DATA3, 0, 0),
+			 0);
 	assert_int_equal(page(40)[0], DATA3);
-	assert_int_equal(world_call(&w, __HYPERVISOR_update_descriptor, w.p2m[w.l1] << PAGE_SHIFT, DATA3, 0, 0),
+	assert_int_equal(world_call(&w, __HYPERVISOR_update_descriptor, w.p2m[w.l1] << PAGE_SHIFT,
+				    DATA3, 0, 0),
 			 -XEN_EINVAL);
 	/* mmu_update is not a way around */
 	assert_int_equal(world_mmu_update(&w, ma + 16, CODE64), -XEN_EINVAL);
@@ -159,7 +171,8 @@ static void ldt(void **state)
 	assert_int_equal(world_mmuext(&w, MMUEXT_SET_LDT, 0, 0), 0);
 	assert_int_equal(frame(50)->type_count, 0);
 	assert_int_equal(w.v->arch.ldt_entries, 0);
-	assert_int_equal(world_mmuext(&w, MMUEXT_SET_LDT, world_va(50), 4), 0); /* and die with it */
+	assert_int_equal(world_mmuext(&w, MMUEXT_SET_LDT, world_va(50), 4),
+			 0); /* and die with it */
 }
 
 /* Other page tables may map something else at the LDT's address. */
@@ -225,14 +238,16 @@ static void other_ops(void **state)
 	assert_int_equal(tp.calls[TP_TLB_FLUSH], 6);
 	assert_int_equal(world_mmuext(&w, MMUEXT_TLB_FLUSH_MULTI, 0, 0x1000), -XEN_EINVAL);
 	assert_int_equal(world_call(&w, __HYPERVISOR_mmuext_op, world_va(0), 1, 0, 44), -XEN_ESRCH);
-	assert_int_equal(world_call(&w, __HYPERVISOR_mmuext_op, 0x1000, 1, 0, DOMID_SELF), -XEN_EFAULT);
+	assert_int_equal(world_call(&w, __HYPERVISOR_mmuext_op, 0x1000, 1, 0, DOMID_SELF),
+			 -XEN_EFAULT);
 }
 
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	static const struct CMUnitTest tests[] = {
-		TEST(descriptors), TEST(gdt), TEST(update), TEST(ldt), TEST(ldt_follows_tables), TEST(other_ops),
+		TEST(descriptors),	  TEST(gdt),	   TEST(update), TEST(ldt),
+		TEST(ldt_follows_tables), TEST(other_ops),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

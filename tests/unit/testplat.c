@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The home without any CPU; see testplat.h. Violations of platform.h's contract by the core abort the test with one
- * line, so that a debugger or a core file shows who did it.
+ * The home without any CPU; see testplat.h. Violations of platform.h's contract by the core abort
+ * the test with one line, so that a debugger or a core file shows who did it.
  */
 #include <cpuid.h>
 #include <stdarg.h>
@@ -30,7 +30,7 @@ static void record(enum tp_call call, uint64_t a, uint64_t b, uint64_t c, uint64
 	struct tp_record *r = &tp.record[tp.records++ % TP_RECORDS];
 
 	tp.calls[call]++;
-	*r = (struct tp_record){ call, { a, b, c, d } };
+	*r = (struct tp_record){call, {a, b, c, d}};
 }
 
 void testplat_start(uint64_t frames)
@@ -51,7 +51,8 @@ void testplat_start(uint64_t frames)
 	if (!tp.memory || !tp.pt_level || !tp.unusable)
 		violation("no memory for a machine of %llu frames", (unsigned long long)frames);
 	memset(tp.memory, 0, frames * PAGE_SIZE);
-	/* Frame 0 belongs to nobody; frame 1 stands for the home's own page tables under slot 258. */
+	/* Frame 0 belongs to nobody; frame 1 stands for the home's own page tables under slot 258.
+	 */
 	tp.unusable[0] = true;
 	tp.unusable[1] = true;
 	tp.root_slot[258 - 256] = PAGE_SIZE | PTE_P | PTE_RW | PTE_A;
@@ -127,8 +128,8 @@ static uint64_t *pt_slot(mfn_t table, unsigned index, unsigned level)
 	if (table.n >= tp.info.frames || index > 511)
 		violation("page-table store to %#llx[%u]", (unsigned long long)table.n, index);
 	if (tp.pt_level[table.n] != level)
-		violation("page-table store of level %u to frame %#llx, which is of level %u", level,
-			  (unsigned long long)table.n, tp.pt_level[table.n]);
+		violation("page-table store of level %u to frame %#llx, which is of level %u",
+			  level, (unsigned long long)table.n, tp.pt_level[table.n]);
 	return (uint64_t *)(void *)(tp.memory + table.n * PAGE_SIZE) + index;
 }
 
@@ -140,7 +141,8 @@ uint64_t plat_pt_write(mfn_t table, unsigned index, uint64_t entry, unsigned lev
 	return old;
 }
 
-bool plat_pt_cmpxchg(mfn_t table, unsigned index, uint64_t *expected, uint64_t entry, unsigned level)
+bool plat_pt_cmpxchg(mfn_t table, unsigned index, uint64_t *expected, uint64_t entry,
+		     unsigned level)
 {
 	uint64_t old = *expected;
 
@@ -165,7 +167,8 @@ void plat_pt_enter(mfn_t mfn, unsigned level)
 void plat_pt_leave(mfn_t mfn, unsigned level)
 {
 	if (mfn.n >= tp.info.frames || tp.pt_level[mfn.n] != level || !level)
-		violation("plat_pt_leave(%#llx, %u), which is of level %u", (unsigned long long)mfn.n, level,
+		violation("plat_pt_leave(%#llx, %u), which is of level %u",
+			  (unsigned long long)mfn.n, level,
 			  mfn.n < tp.info.frames ? tp.pt_level[mfn.n] : 0);
 	tp.pt_level[mfn.n] = 0;
 	record(TP_PT_LEAVE, mfn.n, level, 0, 0);
@@ -198,7 +201,7 @@ unsigned plat_cpu_id(void)
 void plat_cpu_run(struct vcpu *v, struct trap *t)
 {
 	record(TP_RUN, v->domain->id, v->id, 0, 0);
-	*t = (struct trap){ .cause = TRAP_KICK };
+	*t = (struct trap){.cause = TRAP_KICK};
 	if (tp.run)
 		tp.run(v, t);
 }
@@ -245,7 +248,8 @@ static bool selector_loads(struct vcpu *v, uint16_t selector)
 		return true;
 	if ((selector & 4) || index >= v->arch.gdt_entries)
 		return index >= 7168; /* the home's own flat segments */
-	memcpy(&desc, (uint8_t *)plat_frame_ptr(v->arch.gdt_frames[index / 512]) + index % 512 * 8, 8);
+	memcpy(&desc, (uint8_t *)plat_frame_ptr(v->arch.gdt_frames[index / 512]) + index % 512 * 8,
+	       8);
 	return (desc >> 47 & 1) && (desc >> 44 & 1);
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A home without any CPU, for unit tests: every function of platform.h over ordinary memory. Guests "run" by a
- * function of the test; whatever the core asks of the platform is recorded and can be looked at. It also
- * watches the core: page-table stores outside page tables, unbalanced enter and leave, and frames beyond the machine
- * stop the test at once.
+ * A home without any CPU, for unit tests: every function of platform.h over ordinary memory. Guests
+ * "run" by a function of the test; whatever the core asks of the platform is recorded and can be
+ * looked at. It also watches the core: page-table stores outside page tables, unbalanced enter and
+ * leave, and frames beyond the machine stop the test at once.
  *
  * Use: testplat_start() in a test's setup, core functions, testplat_stop() in its teardown.
  * Environment: TESTPLAT_VERBOSE=1 prints the hypervisor log.
@@ -18,26 +18,26 @@
 
 /** enum tp_call - what was called; index of testplat.calls[] and kind of a record. */
 enum tp_call {
-	TP_DIRTY,         /* mfn */
-	TP_PT_WRITE,      /* table, index, new entry, old entry */
-	TP_PT_ENTER,      /* mfn, level */
-	TP_PT_LEAVE,      /* mfn, level */
-	TP_TLB_FLUSH,     /* pcpus, what, va */
+	TP_DIRTY,     /* mfn */
+	TP_PT_WRITE,  /* table, index, new entry, old entry */
+	TP_PT_ENTER,  /* mfn, level */
+	TP_PT_LEAVE,  /* mfn, level */
+	TP_TLB_FLUSH, /* pcpus, what, va */
 	TP_CACHE_FLUSH,
-	TP_RUN,           /* domain id, vcpu id */
-	TP_SWITCH,        /* from, to (pointers) */
-	TP_DESCRIPTORS,   /* domain id, vcpu id */
-	TP_SEG_LOAD,      /* seg, selector, result */
-	TP_BASE_SET,      /* seg, base */
-	TP_DEBUGREG_SET,  /* number, value */
-	TP_XCR0_SET,      /* value */
-	TP_TS_SET,        /* value */
-	TP_TIMER_SET,     /* tsc */
+	TP_RUN,		 /* domain id, vcpu id */
+	TP_SWITCH,	 /* from, to (pointers) */
+	TP_DESCRIPTORS,	 /* domain id, vcpu id */
+	TP_SEG_LOAD,	 /* seg, selector, result */
+	TP_BASE_SET,	 /* seg, base */
+	TP_DEBUGREG_SET, /* number, value */
+	TP_XCR0_SET,	 /* value */
+	TP_TS_SET,	 /* value */
+	TP_TIMER_SET,	 /* tsc */
 	TP_IDLE,
-	TP_KICK,          /* pcpu */
+	TP_KICK, /* pcpu */
 	TP_POLL,
-	TP_CONSOLE,       /* domain id, bytes */
-	TP_SHUTDOWN,      /* domain id, reason */
+	TP_CONSOLE,  /* domain id, bytes */
+	TP_SHUTDOWN, /* domain id, reason */
 	TP_CALLS
 };
 
@@ -47,7 +47,7 @@ struct tp_record {
 };
 
 #define TP_RECORDS 4096u
-#define TP_TEXT    65536u
+#define TP_TEXT	   65536u
 
 /** struct tp_vcpu - the home's state of a virtual CPU (v->plat), see tp_vcpu(). */
 struct tp_vcpu {
@@ -68,7 +68,8 @@ struct tp_vcpu {
  * @root_slot: answers of plat_root_slot(), index 0 is slot 256
  * @calls: how often each function was called since testplat_start() or testplat_clear()
  * @record, @records: the last TP_RECORDS calls; record n is record[n % TP_RECORDS]
- * @tsc, @tsc_step: the clock, and what every reading adds to it (1 tick is 1 ns at the default frequency)
+ * @tsc, @tsc_step: the clock, and what every reading adds to it (1 tick is 1 ns at the default
+ * frequency)
  * @wallclock_ns: plat_wallclock_ns() at TSC 0
  * @cpu: what plat_cpu_id() returns
  * @run: stands for the guest in plat_cpu_run(); NULL: TRAP_KICK at once
@@ -105,13 +106,15 @@ struct testplat {
 
 extern struct testplat tp;
 
-/** testplat_start() - a new machine of @frames zeroed frames, one CPU, everything else at its default. */
+/** testplat_start() - a new machine of @frames zeroed frames, one CPU, everything else at its
+ * default. */
 void testplat_start(uint64_t frames);
 /** testplat_stop() - give the memory back. */
 void testplat_stop(void);
 /** testplat_clear() - forget calls, records, log and console output. */
 void testplat_clear(void);
-/** testplat_last() - the newest record of @call, NULL when there is none among the last TP_RECORDS. */
+/** testplat_last() - the newest record of @call, NULL when there is none among the last TP_RECORDS.
+ */
 const struct tp_record *testplat_last(enum tp_call call);
 /** tp_vcpu() - the home's state of @v. */
 struct tp_vcpu *tp_vcpu(struct vcpu *v);

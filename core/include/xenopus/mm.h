@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory: the frame table, types and reference counts, page-table validation, M2P, reservations, the
- * core's heap, and access to guest memory by virtual address.
+ * Memory: the frame table, types and reference counts, page-table validation, M2P, reservations,
+ * the core's heap, and access to guest memory by virtual address.
  */
 #ifndef XENOPUS_MM_H
 #define XENOPUS_MM_H
@@ -10,18 +10,18 @@
 #include "lib.h"
 
 /* Page-table entry bits (Intel SDM vol. 3, 4.5). */
-#define PTE_P    UINT64_C(0x001)
-#define PTE_RW   UINT64_C(0x002)
-#define PTE_US   UINT64_C(0x004)
-#define PTE_PWT  UINT64_C(0x008)
-#define PTE_PCD  UINT64_C(0x010)
-#define PTE_A    UINT64_C(0x020)
-#define PTE_D    UINT64_C(0x040)
-#define PTE_PS   UINT64_C(0x080)
-#define PTE_PAT  UINT64_C(0x080)
-#define PTE_G    UINT64_C(0x100)
-#define PTE_AVL  UINT64_C(0xe00)
-#define PTE_NX   (UINT64_C(1) << 63)
+#define PTE_P	 UINT64_C(0x001)
+#define PTE_RW	 UINT64_C(0x002)
+#define PTE_US	 UINT64_C(0x004)
+#define PTE_PWT	 UINT64_C(0x008)
+#define PTE_PCD	 UINT64_C(0x010)
+#define PTE_A	 UINT64_C(0x020)
+#define PTE_D	 UINT64_C(0x040)
+#define PTE_PS	 UINT64_C(0x080)
+#define PTE_PAT	 UINT64_C(0x080)
+#define PTE_G	 UINT64_C(0x100)
+#define PTE_AVL	 UINT64_C(0xe00)
+#define PTE_NX	 (UINT64_C(1) << 63)
 #define PTE_ADDR UINT64_C(0x000ffffffffff000)
 
 static inline mfn_t pte_mfn(uint64_t e)
@@ -48,13 +48,14 @@ enum frame_type {
 struct frame; /* layout: core/mm/frame.h, for core/mm only; one per machine frame */
 
 #define INVALID_M2P_ENTRY (~UINT64_C(0))
-#define MM_DOWN_MAX 8
+#define MM_DOWN_MAX	  8
 
 /**
  * struct domain_mm - a domain's memory. Owned by core/mm.
  * @tot_pages, @max_pages: frames it has, and may have
  * @first_frame: head of the list of its frames (linked in the frame table), 0: none
- * @down, @nr_down: frames of page tables that are yet to be given up (a preempted operation left them)
+ * @down, @nr_down: frames of page tables that are yet to be given up (a preempted operation left
+ * them)
  * @dying: in domain_mm_destroy()
  * @shared_info_mfn, @shared_info: made by domain_mm_init()
  */
@@ -66,26 +67,27 @@ struct domain_mm {
 	bool dying;
 	mfn_t shared_info_mfn;
 	struct shared_info *shared_info;
-	uint64_t vm_assist;        /* VMASST_TYPE_* bits */
-	uint64_t pt_updates;       /* statistics: page-table entries written */
-	uint64_t ptwr_emulations;  /* statistics: emulated direct writes */
+	uint64_t vm_assist;	  /* VMASST_TYPE_* bits */
+	uint64_t pt_updates;	  /* statistics: page-table entries written */
+	uint64_t ptwr_emulations; /* statistics: emulated direct writes */
 };
 
 /* ---- start ---- */
-int mm_init(void);   /* frame table, heap and M2P out of the platform's frames; 0 or -errno */
+int mm_init(void); /* frame table, heap and M2P out of the platform's frames; 0 or -errno */
 
 /* ---- the core's heap (never guest visible) ---- */
-void *heap_alloc(size_t size);  /* zeroed, 16-byte aligned, NULL when out of memory */
+void *heap_alloc(size_t size); /* zeroed, 16-byte aligned, NULL when out of memory */
 void heap_free(void *p);
-void *heap_alloc_pages(unsigned n);  /* n contiguous zeroed frames owned by the core; NULL */
+void *heap_alloc_pages(unsigned n); /* n contiguous zeroed frames owned by the core; NULL */
 void heap_free_pages(void *p, unsigned n);
-mfn_t virt_to_mfn(const void *p);    /* of a pointer from heap_alloc_pages/plat_frame_ptr */
+mfn_t virt_to_mfn(const void *p); /* of a pointer from heap_alloc_pages/plat_frame_ptr */
 
 /* ---- frames of domains ---- */
 int domain_mm_init(struct domain *d, uint64_t max_pages);
 /** domain_mm_destroy() - give up every frame, mapping and type reference of dead @d. */
 void domain_mm_destroy(struct domain *d);
-/** mm_alloc_domain_frame() - a zeroed free frame for @d (counts tot_pages); INVALID_MFN + no change if none. */
+/** mm_alloc_domain_frame() - a zeroed free frame for @d (counts tot_pages); INVALID_MFN + no change
+ * if none. */
 mfn_t mm_alloc_domain_frame(struct domain *d);
 /** mm_share_xen_frame() - make a heap page mappable by @d (shared_info, ...), writable or not. */
 void mm_share_xen_frame(struct domain *d, void *page, bool writable);
@@ -98,8 +100,8 @@ void mm_put_frame(mfn_t mfn);
 int mm_get_frame_type(mfn_t mfn, struct domain *d, enum frame_type type);
 void mm_put_frame_type(mfn_t mfn);
 
-/** mm_map_shared() - a page the core keeps writing for a guest (vcpu_info, runstate, ring): owned by @d,
- *  held with a writable type reference. NULL when refused. mm_unmap_shared() undoes it. */
+/** mm_map_shared() - a page the core keeps writing for a guest (vcpu_info, runstate, ring): owned
+ * by @d, held with a writable type reference. NULL when refused. mm_unmap_shared() undoes it. */
 void *mm_map_shared(struct domain *d, mfn_t mfn);
 void mm_unmap_shared(void *page);
 
@@ -109,58 +111,64 @@ uint64_t m2p_get(mfn_t mfn);
 
 /* ---- page tables ---- */
 
-/** mm_pin_table() - validate and pin, as MMUEXT_PIN_Ln_TABLE (the domain builder's first L4). 0 or -errno. */
+/** mm_pin_table() - validate and pin, as MMUEXT_PIN_Ln_TABLE (the domain builder's first L4). 0 or
+ * -errno. */
 int mm_pin_table(struct domain *d, mfn_t mfn, unsigned level);
 int mm_unpin_table(struct domain *d, mfn_t mfn);
-/** mm_set_kernel_base() / mm_set_user_base() - NEW_BASEPTR / NEW_USER_BASEPTR (mfn 0: none). 0 or -errno. */
+/** mm_set_kernel_base() / mm_set_user_base() - NEW_BASEPTR / NEW_USER_BASEPTR (mfn 0: none). 0 or
+ * -errno. */
 int mm_set_kernel_base(struct vcpu *v, mfn_t mfn);
 int mm_set_user_base(struct vcpu *v, mfn_t mfn);
 /** mm_drop_bases() - a virtual CPU goes away: release its base-pointer references. */
 void mm_drop_bases(struct vcpu *v);
 
-/** mm_ptwr_emulate() - a write fault of the guest kernel at @va on a present read-only mapping of a page
- *  table: perform it (decode, validate, store). True when handled (regs advanced). */
+/** mm_ptwr_emulate() - a write fault of the guest kernel at @va on a present read-only mapping of a
+ * page table: perform it (decode, validate, store). True when handled (regs advanced). */
 bool mm_ptwr_emulate(struct vcpu *v, uint64_t va, uint32_t error);
 
-/** mm_walk() - the leaf entry that maps @va in v's current tables; 0 when not present. *@level_out (may be
- *  NULL) is the level of the table where the walk ended. */
+/** mm_walk() - the leaf entry that maps @va in v's current tables; 0 when not present. *@level_out
+ * (may be NULL) is the level of the table where the walk ended. */
 uint64_t mm_walk(struct vcpu *v, uint64_t va, unsigned *level_out);
 
 /* ---- guest memory by virtual address, as the guest (ring 3) could reach it ---- */
 
 /**
- * guest_copy_from() / guest_copy_to() - copy between the core and guest virtual memory of @v's current
- * page tables, honouring present/user/writable bits. Returns the number of bytes NOT copied (0: all).
+ * guest_copy_from() / guest_copy_to() - copy between the core and guest virtual memory of @v's
+ * current page tables, honouring present/user/writable bits. Returns the number of bytes NOT copied
+ * (0: all).
  * *@fault_va (may be NULL) is the first address that failed; error code bits as #PF in *@pf_error.
  */
 size_t guest_copy_from(struct vcpu *v, void *dst, uint64_t va, size_t n);
 size_t guest_copy_to(struct vcpu *v, uint64_t va, const void *src, size_t n);
-size_t guest_copy_to_fault(struct vcpu *v, uint64_t va, const void *src, size_t n, uint64_t *fault_va,
-			   uint32_t *pf_error);
+size_t guest_copy_to_fault(struct vcpu *v, uint64_t va, const void *src, size_t n,
+			   uint64_t *fault_va, uint32_t *pf_error);
 size_t guest_fetch(struct vcpu *v, void *dst, uint64_t va, size_t n, uint64_t *fault_va,
 		   uint32_t *pf_error);
 
 /* ---- audits ---- */
 
-/** mm_audit() - check every invariant of the frame table. Returns the number of violations (logged). */
+/** mm_audit() - check every invariant of the frame table. Returns the number of violations
+ * (logged). */
 unsigned mm_audit(void);
 
 /* ---- descriptors ---- */
 int mm_set_gdt(struct vcpu *v, const uint64_t *frames, unsigned entries);
 void mm_destroy_gdt(struct vcpu *v);
 /**
- * mm_map_ldt_page() - LDT page @n (0..15) of @v is needed: take the guest's page at ldt_base + @n * 4096 as
- * FT_SEGDESC into v->arch.ldt_frames[@n]. MMUEXT_SET_LDT does this for every page it finds mapped; pages that
- * were not mapped then, or whose mapping changed, are taken when the hardware misses them. False: refused.
+ * mm_map_ldt_page() - LDT page @n (0..15) of @v is needed: take the guest's page at ldt_base + @n *
+ * 4096 as FT_SEGDESC into v->arch.ldt_frames[@n]. MMUEXT_SET_LDT does this for every page it finds
+ * mapped; pages that were not mapped then, or whose mapping changed, are taken when the hardware
+ * misses them. False: refused.
  */
 bool mm_map_ldt_page(struct vcpu *v, unsigned n);
-/** mm_set_ldt() - MMUEXT_SET_LDT: the LDT at guest virtual @base, on the kernel tables of now. 0 or -errno. */
+/** mm_set_ldt() - MMUEXT_SET_LDT: the LDT at guest virtual @base, on the kernel tables of now. 0 or
+ * -errno. */
 int mm_set_ldt(struct vcpu *v, uint64_t base, unsigned entries);
 /** mm_destroy_ldt() - @v has no LDT any more. */
 void mm_destroy_ldt(struct vcpu *v);
 /**
- * mm_check_descriptor() - may a guest have descriptor *@desc? Fixes up the privilege level of code and data
- * segments to 3; gates and system segments are refused.
+ * mm_check_descriptor() - may a guest have descriptor *@desc? Fixes up the privilege level of code
+ * and data segments to 3; gates and system segments are refused.
  */
 bool mm_check_descriptor(uint64_t *desc);
 

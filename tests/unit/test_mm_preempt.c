@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Validations that stop and go on, are left behind or fail half-way, and the flushes that the core
+ * owes when a frame becomes something else.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "mm_world.h"
+#include "../../core/mm/frame.h"
+
+static struct world w;
+
+static int setup(void **state)
+{
+	(void)state;
+	world_machine(2048);
+	world_make(&w, 1, 300, 320);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	world_audit();
+	world_destroy(&w);
+	world_end();
+	return 0;
+}
+
+static struct frame *page(unsigned pfn)
+{
+	return frame_at(w.p2m[pfn]);
+}
+
+static uint64_t entry(unsigned pfn, uint64_t bits)
+{
+	return w.p2m[pfn] << PAGE_SHIFT | bits;
+}
+
+/* Fill @n pages from @first with L1 tables under an L2 under an L3 under an L4, all not yet
+ * validated. */
+static unsigned build_big(unsigned l4pfn, unsigned first, unsigned n)
+{
+	uint64_t *l4 = world_ptr(&w, l4pfn), *l3 = world_ptr(&w, l4pfn + 1),
+		 *l2 = world_ptr(&w, l4pfn + 2);
+
+	l4[0] = entry(l4pfn + 1, PTE_WR);
+	l4[272] = entry(w.l3, PTE_WR);
+	l3[0] = entry(l4pfn + 2, PTE_WR);
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t *l1 = world_ptr(&w, first + i);
+
+		l2[i] = entry(first + i, PTE_WR);
+		for (unsigned k = 0; k < 20; k++)
+			l1[k] = entry(10 + k, PTE_WR);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(world_protect(&w, l4pfn + i, PTE_RO), 0);
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(world_protect(&w, first + i, PTE_RO), 0);
+	return n;
+}
+
+static void preemption(void **state)
+{
+	uint64_t count = page(10)->count;
+	unsigned n = build_big(80, 100, 50);
+
+	(void)state;
+	tp.tsc_step = 10000000; /* each look at the clock finds the time used up */
+	assert_int_equal(world_mmuext(&w, MMUEXT_PIN_L4_TABLE, w.p2m[80], 0), 0);
+	assert_true(world_restarts >= n / 2);
+	assert_int_equal(page(10)->count, count + n);
+	world_audit();
+	assert_int_equal(world_mmuext(&w, MMUEXT_UNPIN_TABLE, w.p2m[80], 0), 0);
+	world_audit();
+	/* The unpin is done, though tables below are still being given up; the next operation
+	 * finishes that. */
+	assert_int_equal(world_mmuext(&w, MMUEXT_TLB_FLUSH_LOCAL, 0, 0), 0);
+	assert_true(world_restarts > 5);
+	assert_int_equal(w.d->mm.nr_down, 0);
+	assert_int_equal(page(10)->count, count);
+	assert_int_equal(world_protect(&w, 100, PTE_WR), 0);
+}
+
+/* A validation that is not continued: by another type, by the same again, and never. */
+static void abandoned(void **state)
+{
+	struct cpu_user_regs *regs = &w.v->gate.regs;
+	struct mmuext_op *op = world_ptr(&w, 0);
+	uint64_t count = page(10)->count;
+
+	(void)state;
+	build_big(80, 100, 50);
+	for (unsigned round = 0; round < 3; round++) {
+		tp.tsc_step = 10000000;
+		*op = (struct mmuext_op){.cmd = MMUEXT_PIN_L4_TABLE, .arg1.mfn = w.p2m[80]};
+		regs->rax = __HYPERVISOR_mmuext_op;
+		regs->rdi = world_va(0);
+		regs->rsi = 1;
+		regs->rdx = 0;
+		regs->r10 = DOMID_SELF;
+		hypercall_dispatch(w.v);
+		tp.tsc_step = 10;
+		assert_true(page(82)->flags & FF_PARTIAL);
+		world_audit();
+		if (round == 0) {
+			/* made writable: the partial work on it is undone */
+			assert_int_equal(world_protect(&w, 82, PTE_WR), 0);
+			assert_int_equal(world_protect(&w, 82, PTE_RO), 0);
+			assert_int_equal(page(10)->count, count);
+		} else if (round == 1) {
+			assert_int_equal(world_mmuext(&w, MMUEXT_PIN_L4_TABLE, w.p2m[80], 0), 0);
+			assert_int_equal(world_mmuext(&w, MMUEXT_UNPIN_TABLE, w.p2m[80], 0), 0);
+			assert_int_equal(page(10)->count, count);
+		}
+	}
+	/* teardown destroys the domain with the third one still pending */
+}
+
+static void failed_validation(void **state)
+{
+	uint64_t count = page(10)->count;
+
+	(void)state;
+	build_big(80, 100, 20);
+	((uint64_t *)world_ptr(&w, 119))[511] =
+		PAGE_SIZE | PTE_WR; /* direct store by the test: not ours to map */
+	for (unsigned slow = 0; slow < 2; slow++) {
+		tp.tsc_step = slow ? 10000000 : 10;
+		assert_int_equal(world_mmuext(&w, MMUEXT_PIN_L4_TABLE, w.p2m[80], 0), -XEN_EPERM);
+		assert_int_equal(world_mmuext(&w, MMUEXT_TLB_FLUSH_LOCAL, 0, 0), 0);
+		assert_int_equal(page(10)->count, count);
+		assert_int_equal(page(80)->flags & (FF_PARTIAL | FF_BUSY | FF_PINNED), 0);
+		assert_int_equal(tp.pt_level[w.p2m[100]], 0);
+		world_audit();
+	}
+}
+
+/* When a frame changes what it is, no stale translation may be left. */
+static void flush_on_type_change(void **state)
+{
+	(void)state;
+	/* writable, then a table, without a flush by the guest */
+	assert_int_equal(world_va_mapping(&w, world_va(40), entry(40, PTE_RO), 0), 0);
+	testplat_clear();
+	assert_int_equal(world_mmuext(&w, MMUEXT_PIN_L1_TABLE, w.p2m[40], 0), 0);
+	assert_int_equal(tp.calls[TP_TLB_FLUSH], 1);
+	/* table, then writable */
+	assert_int_equal(world_mmuext(&w, MMUEXT_UNPIN_TABLE, w.p2m[40], 0), 0);
+	assert_int_equal(world_va_mapping(&w, world_va(40), entry(40, PTE_WR), 0), 0);
+	assert_int_equal(tp.calls[TP_TLB_FLUSH], 2);
+	/* the guest's own flush in between is enough */
+	assert_int_equal(
+		world_va_mapping(&w, world_va(40), entry(40, PTE_RO), UVMF_TLB_FLUSH | UVMF_ALL),
+		0);
+	assert_int_equal(tp.calls[TP_TLB_FLUSH], 3);
+	assert_int_equal(world_mmuext(&w, MMUEXT_PIN_L1_TABLE, w.p2m[40], 0), 0);
+	assert_int_equal(tp.calls[TP_TLB_FLUSH], 3);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	static const struct CMUnitTest tests[] = {
+		TEST(preemption),
+		TEST(abandoned),
+		TEST(failed_validation),
+		TEST(flush_on_type_change),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
