@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "machine.h"
@@ -99,6 +100,16 @@ static bool map_memory(GError **error)
 	return true;
 }
 
+/* RAM and swap. Memory is given on first touch, but what does not exist can only end in the OOM killer. */
+static uint64_t host_frames(void)
+{
+	struct sysinfo si;
+
+	if (sysinfo(&si))
+		return MACHINE_MAX_FRAMES;
+	return ((uint64_t)si.totalram + si.totalswap) * si.mem_unit >> PAGE_SHIFT;
+}
+
 bool machine_init(const char *kvm_path, uint64_t frames, GError **error)
 {
 	uint64_t l2_frames = (frames >> 18) + 2;
@@ -108,6 +119,10 @@ bool machine_init(const char *kvm_path, uint64_t frames, GError **error)
 	machine.next_gate_frame = machine.first_gate_frame;
 	machine.nr_pcpus = 1;
 
+	if (machine.frames > host_frames())
+		return fail(error, "a machine of %llu MiB is more than this host's memory (%llu MiB): give less "
+			    "with --memory", (unsigned long long)machine.frames >> 8,
+			    (unsigned long long)host_frames() >> 8);
 	if (machine.frames > MACHINE_MAX_FRAMES)
 		return fail(error, "a machine of %llu MiB is too large: it may have %llu MiB; give less with "
 			    "--memory", (unsigned long long)machine.frames >> 8,
