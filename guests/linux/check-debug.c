@@ -196,6 +196,12 @@ static void watchpoint(void)
 	/* Local enable of breakpoint 0; writes (01); eight bytes (10). */
 	require(!ptrace(PTRACE_POKEUSER, pid, dr7, 1ul | 1ul << 16 | 2ul << 18), "setting DR7: %m");
 	status = resume(PTRACE_CONT, pid);
+	/*
+	 * Neither of the KVMs that this can be tried on arms the debug registers of programs in a guest of
+	 * a guest, so under Xen's name their silence proves nothing. What does stop must be right.
+	 */
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 33 && !access("/sys/hypervisor/type", F_OK))
+		check_skip("the host does not arm a guest's watchpoints");
 	require(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP,
 		"a write to a watched word did not stop the child: status 0x%x", status);
 	errno = 0;

@@ -60,6 +60,7 @@ static void big(void)
 	if (pages > 8192)
 		pages = 8192;
 	area = check_map(pages * PAGE, PROT_READ | PROT_WRITE);
+	pages = (size_t)check_times((int)pages);
 	fill(area, pages, 1);
 	verify(area, pages, 1, "large area");
 	require(madvise(area, pages * PAGE, MADV_DONTNEED) == 0, "madvise: %m");

@@ -24,7 +24,7 @@ static void exec_exit(int status)
 
 static void fork_exec(void)
 {
-	for (int i = 0; i < EXECS; i++) {
+	for (int i = 0; i < check_times(EXECS); i++) {
 		pid_t pid = check_fork();
 
 		if (pid == 0) {
@@ -68,7 +68,7 @@ static void vfork_exec(void)
 {
 	volatile int touched = 0;
 
-	for (volatile int i = 0; i < 30; i = i + 1) {
+	for (volatile int i = 0; i < check_times(30); i = i + 1) {
 		pid_t pid = vfork();
 
 		require(pid >= 0, "vfork: %m");
@@ -80,7 +80,7 @@ static void vfork_exec(void)
 		}
 		check_wait(pid, 7);
 	}
-	require(touched == 30, "the parent of 30 vforks sees %d stores", touched);
+	require(touched == check_times(30), "the parent sees %d stores of its vforks", touched);
 }
 
 static void pipe_writer(int fd)

@@ -17,7 +17,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, PROCESSES = 3, ROUNDS = 300 };
+enum { PAGE = 4096, PROCESSES = 3, ROUNDS = 200 };
 enum { LDT_SELECTOR_BITS = 7 /* table indicator LDT, requested privilege 3 */ };
 
 static uint64_t read_gs(void)
@@ -40,7 +40,7 @@ static void gs_base(void)
 			continue;
 		for (uint64_t j = 0; j < PAGE / 8; j++)
 			area[j] = check_pattern(i, j);
-		for (uint64_t j = 0; j < ROUNDS; j++) {
+		for (uint64_t j = 0; j < (unsigned int)check_times(ROUNDS); j++) {
 			uint64_t *base = area + (j * 7 + i) % (PAGE / 8), got;
 
 			if (direct && j % 2)
@@ -99,7 +99,7 @@ static void ldt_data(void)
 			continue;
 		for (uint64_t j = 0; j < PAGE / 8; j++)
 			area[j] = check_pattern(i + 50, j);
-		for (unsigned int j = 0; j < ROUNDS; j++) {
+		for (unsigned int j = 0; j < (unsigned int)check_times(ROUNDS); j++) {
 			unsigned int entry = (j * 5 + i) % 300;
 			uint16_t selector = (uint16_t)(entry << 3 | LDT_SELECTOR_BITS);
 
@@ -170,7 +170,7 @@ static void ldt_code(void)
 	require(!sigaltstack(&stack, NULL), "sigaltstack: %m");
 	check_handler(SIGUSR1, on_enter, SA_ONSTACK);
 	check_handler(SIGTRAP, on_leave, SA_ONSTACK);
-	for (int i = 0; i < 50; i++) {
+	for (int i = 0; i < check_times(50); i++) {
 		far_result = 0;
 		raise(SIGUSR1);
 		require(far_result == 42, "32-bit code behind an LDT selector returned %llu",

@@ -102,10 +102,10 @@ static long registers_kept(long rounds)
 static void registers(void)
 {
 	start_ticks(ITIMER_REAL, SIGALRM, SA_RESTART, 1000);
-	for (int i = 0; i < 100000 && ticks < 200; i++)
+	for (int i = 0; i < 100000 && ticks < check_times(200); i++)
 		require(!registers_kept(1000000), "a register or flag changed across a signal");
 	stop_ticks(ITIMER_REAL);
-	require(ticks >= 200, "only %d ticks", (int)ticks);
+	require(ticks >= check_times(200), "only %d ticks", (int)ticks);
 }
 
 static volatile int order[64], ordered;
@@ -187,7 +187,7 @@ static void handlers_nest(void)
 {
 	check_handler(SIGUSR1, on_nested, 0);
 	check_handler(SIGUSR2, on_nested, 0);
-	for (int i = 0; i < 500; i++) {
+	for (int i = 0; i < check_times(500); i++) {
 		nested = 0;
 		raise(SIGUSR1);
 		require(nested == 2, "%d handlers ran, not 2", (int)nested);

@@ -54,7 +54,7 @@ static void *ping(void *arg)
 {
 	int me = (int)(uintptr_t)arg;
 
-	for (int i = 0; i < PINGS; i++) {
+	for (int i = 0; i < check_times(PINGS); i++) {
 		pthread_mutex_lock(&lock);
 		while (turn != me)
 			pthread_cond_wait(&turn_changed, &lock);
@@ -102,7 +102,7 @@ static void *nothing(void *arg)
 
 static void many(void)
 {
-	for (uintptr_t i = 0; i < 100; i++) {
+	for (uintptr_t i = 0; i < (uintptr_t)check_times(100); i++) {
 		pthread_t thread;
 		void *result;
 

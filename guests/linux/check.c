@@ -5,6 +5,7 @@
  *
  *	xcheck			all topics
  *	xcheck NAME...		only these
+ *	xcheck --scale N ...	as above, with every repetition divided by N, for emulated machines
  *	xcheck --exit N		exit with status N (what the fork/exec topics execute)
  */
 #include "check.h"
@@ -21,6 +22,7 @@
 enum {
 	TOPIC_SECONDS = 180, /* far beyond need even where the whole machine is emulated */
 	REASON_SIZE = 256,
+	STATUS_SKIP = 77,
 };
 
 static const struct check_topic *const topic_lists[] = {
@@ -30,6 +32,24 @@ static const struct check_topic *const topic_lists[] = {
 
 /* Shared with the topics' processes, so that a child of a child can leave its reason too. */
 static char *reason;
+static int scale = 1;
+
+int check_times(int full)
+{
+	int n = full / scale;
+
+	return n < 2 ? 2 : n;
+}
+
+void check_skip(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(reason, REASON_SIZE, fmt, args);
+	va_end(args);
+	_exit(STATUS_SKIP);
+}
 
 void check_fail(const char *fmt, ...)
 {
@@ -88,8 +108,10 @@ static int wanted(const char *name, int argc, char **argv)
 	return argc < 2;
 }
 
-/* Runs one topic; true if it passed. */
-static int run_topic(const struct check_topic *topic)
+enum outcome { PASSED, FAILED, SKIPPED };
+
+/* Runs one topic and prints its line. */
+static enum outcome run_topic(const struct check_topic *topic)
 {
 	struct timespec start, end;
 	int status;
@@ -107,7 +129,7 @@ static int run_topic(const struct check_topic *topic)
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid) {
 		printf("FAIL %s the topic could not be started: %m\n", topic->name);
-		return 0;
+		return FAILED;
 	}
 	/* A topic that died may leave children behind; they are in its process group. */
 	kill(-pid, SIGKILL);
@@ -116,7 +138,11 @@ static int run_topic(const struct check_topic *topic)
 		printf("ok %s (%ld ms)\n", topic->name,
 		       (long)((end.tv_sec - start.tv_sec) * 1000 +
 			      (end.tv_nsec - start.tv_nsec) / 1000000));
-		return 1;
+		return PASSED;
+	}
+	if (WIFEXITED(status) && WEXITSTATUS(status) == STATUS_SKIP) {
+		printf("skip %s %s\n", topic->name, reason);
+		return SKIPPED;
 	}
 	if (reason[0])
 		printf("FAIL %s %s\n", topic->name, reason);
@@ -126,15 +152,20 @@ static int run_topic(const struct check_topic *topic)
 		printf("FAIL %s died of signal %d\n", topic->name, WTERMSIG(status));
 	else
 		printf("FAIL %s exit status %d\n", topic->name, WEXITSTATUS(status));
-	return 0;
+	return FAILED;
 }
 
 int main(int argc, char **argv)
 {
-	int passed = 0, failed = 0;
+	int count[SKIPPED + 1] = {0};
 
 	if (argc == 3 && !strcmp(argv[1], "--exit"))
 		return atoi(argv[2]);
+	if (argc > 2 && !strcmp(argv[1], "--scale")) {
+		scale = atoi(argv[2]) > 0 ? atoi(argv[2]) : 1;
+		argv += 2;
+		argc -= 2;
+	}
 	reason = mmap(NULL, REASON_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (reason == MAP_FAILED) {
 		perror("xcheck: mmap");
@@ -142,14 +173,10 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < sizeof(topic_lists) / sizeof(topic_lists[0]); i++) {
 		for (const struct check_topic *topic = topic_lists[i]; topic->name; topic++) {
-			if (!wanted(topic->name, argc, argv))
-				continue;
-			if (run_topic(topic))
-				passed++;
-			else
-				failed++;
+			if (wanted(topic->name, argc, argv))
+				count[run_topic(topic)]++;
 		}
 	}
-	printf("xenopus-selfcheck: %d passed, %d failed\n", passed, failed);
-	return failed || !passed;
+	printf("xenopus-selfcheck: %d passed, %d failed\n", count[PASSED], count[FAILED]);
+	return count[FAILED] || !count[PASSED];
 }

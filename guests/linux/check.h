@@ -39,6 +39,20 @@ extern const struct check_topic system_topics[];
  */
 void check_fail(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
+/**
+ * check_skip() - end the running topic as neither passed nor failed
+ * @fmt: printf format of the reason: what this machine does not have
+ */
+void check_skip(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/**
+ * check_times() - how often to repeat something
+ * @full: how often on an ordinary machine
+ *
+ * Return: that, or less if the self-check runs where everything takes far longer (--scale); at least 2.
+ */
+int check_times(int full);
+
 /* What must hold; everything behind the condition is the reason if it does not. */
 #define require(cond, ...)                                                                         \
 	do {                                                                                       \

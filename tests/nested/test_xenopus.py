@@ -23,7 +23,7 @@ def conformance(xenopus, guests):
     for guest in guests:
         mode, name, path = re.fullmatch(r'(\w+):([^=]+)=(.*)', guest).groups()
         files[f'/guests/{name}'] = path
-        jobs.append((name, 120, f'xenopus run {" ".join(check.OPTIONS)} /guests/{name}'))
+        jobs.append((name, 120, f'xenopus run {" ".join(check.OPTIONS)} /guests/{name} -- emulated-cpu'))
         modes[name] = mode
     return files, jobs, modes
 
@@ -32,8 +32,8 @@ def debian(xenopus, initramfs):
     kernel, _ = nested.kernel_files()
     files = {'/bin/xenopus': xenopus, '/vmlinuz': kernel, '/initramfs': initramfs}
     run = 'xenopus run --memory 256 --initrd /initramfs /vmlinuz -- console=hvc0 quiet'
-    return files, [('selfcheck', 900, run + ' xenopus.mode=check'),
-                   ('vload', 300, run + ' xenopus.mode=load xenopus.seconds=10')], {}
+    return files, [('selfcheck', 900, run + ' xenopus.mode=check xenopus.scale=8'),
+                   ('vload', 300, run + ' xenopus.mode=load xenopus.seconds=5')], {}
 
 
 def wrong_guest(mode, result):
