@@ -81,6 +81,12 @@ void skip(const char *name, const char *why);
 void finish(void) __attribute__((noreturn));
 void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
+/**
+ * emulated_cpu() - the kernel arguments say "emulated-cpu": the machine's own CPU is an emulator's (QEMU's TCG), which
+ * is not right in some exceptions. Cases about those are skipped.
+ */
+bool emulated_cpu(void);
+
 void *memcpy(void *dst, const void *src, size_t n);
 void *memset(void *dst, int c, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
