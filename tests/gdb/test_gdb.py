@@ -71,7 +71,7 @@ def constants(verdict):
         with open(os.path.join(boot.TREE, path), encoding='utf-8') as file:
             header = file.read()
         for name, value in values.items():
-            found = re.search(rf'#define {name}\s+(?:UINT64_C\()?(0x[0-9a-f]+|\d+)', header)
+            found = re.search(rf'#define {name}[\s\\]+(?:UINT64_C\()?(0x[0-9a-f]+|\d+)', header)
             verdict.check(found and int(found[1], 0) == value, f'{name} in {path}')
 
 
@@ -94,7 +94,7 @@ def started(verdict):
     """gdb --args: stop inside a hypercall of a known guest, look around, go on to the end."""
     guest = os.environ['XENOPUS_GUEST']
     session = transcript.read(DOCUMENT)['started']
-    run = ['--args', boot.xenopus(), 'run', guest]
+    run = ['--args', boot.xenopus(), 'run', '--no-attendant', guest]
     gdb = Gdb([command for command, _ in session], run)
     gdb.show()
     check_session(verdict, session, gdb)
