@@ -267,22 +267,6 @@ gate_load_\reg:
 	loader	fs
 	loader	gs, swapgs
 
-/* bool msr_read_safe(uint32_t msr, uint64_t *value): false when there is no such register. */
-	.globl	msr_read_safe
-msr_read_safe:
-	movl	%edi, %ecx
-1:	rdmsr
-	shlq	$32, %rdx
-	orq	%rdx, %rax
-	movq	%rax, (%rsi)
-	movl	$1, %eax
-	ret
-2:	xorl	%eax, %eax
-	ret
-	.pushsection .fixups, "a"
-	.quad	1b, 2b
-	.popsection
-
 	.bss
 	.globl	gate_nmis
 	.balign	8

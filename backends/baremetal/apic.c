@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The local APIC: timer and end of interrupt, by MSRs in x2APIC mode or by its page. The old interrupt controller
+ * stays, for the serial line alone, through LINT0.
+ */
+#include "metal.h"
+
+#define APIC_BASE_ENABLE UINT64_C(0x800)
+#define APIC_BASE_X2     UINT64_C(0x400)
+
+#define APIC_ID       0x020u
+#define APIC_TPR      0x080u
+#define APIC_EOI      0x0b0u
+#define APIC_SVR      0x0f0u
+#define APIC_LVT_TIMER 0x320u
+#define APIC_LVT_LINT0 0x350u
+#define APIC_LVT_LINT1 0x360u
+#define APIC_LVT_ERROR 0x370u
+#define APIC_INITIAL  0x380u
+#define APIC_CURRENT  0x390u
+#define APIC_DIVIDE   0x3e0u
+
+#define LVT_MASKED   0x10000u
+#define LVT_NMI      0x400u
+#define LVT_EXTINT   0x700u
+#define LVT_DEADLINE 0x40000u
+#define DIVIDE_16    3u
+
+#define PIC1 0x20
+#define PIC2 0xa0
+
+static volatile uint32_t *page; /* NULL: x2APIC */
+static bool deadline;
+
+static uint32_t apic_read(unsigned reg)
+{
+	return page ? page[reg / 4] : (uint32_t)msr_read(0x800 + reg / 16);
+}
+
+static void apic_write(unsigned reg, uint32_t v)
+{
+	if (page)
+		page[reg / 4] = v;
+	else
+		msr_write(0x800 + reg / 16, v);
+}
+
+/* Both controllers to vectors of ours, all lines off but the second's and the serial line's. */
+static void pic_init(void)
+{
+	out8(PIC1, 0x11);
+	out8(PIC2, 0x11);
+	out8(PIC1 + 1, VECTOR_PIC);
+	out8(PIC2 + 1, VECTOR_PIC + 8);
+	out8(PIC1 + 1, 4);
+	out8(PIC2 + 1, 2);
+	out8(PIC1 + 1, 1);
+	out8(PIC2 + 1, 1);
+	out8(PIC1 + 1, (uint8_t)~(1u << 4));
+	out8(PIC2 + 1, 0xff);
+}
+
+void apic_init(void)
+{
+	uint64_t base = msr_read(MSR_APIC_BASE);
+	uint32_t r[4];
+
+	cpuid(1, 0, r);
+	deadline = r[2] & 1u << 24;
+	base |= APIC_BASE_ENABLE;
+	if (r[2] & 1u << 21)
+		base |= APIC_BASE_X2;
+	msr_write(MSR_APIC_BASE, base);
+	if (!(base & APIC_BASE_X2))
+		page = device_map(base & PTE_ADDR);
+	pic_init();
+	apic_write(APIC_TPR, 0);
+	apic_write(APIC_SVR, 0x100 | VECTOR_SPURIOUS);
+	apic_write(APIC_LVT_LINT0, LVT_EXTINT);
+	apic_write(APIC_LVT_LINT1, LVT_NMI);
+	apic_write(APIC_LVT_ERROR, LVT_MASKED);
+	apic_write(APIC_DIVIDE, DIVIDE_16);
+	apic_write(APIC_LVT_TIMER, VECTOR_TIMER | (deadline ? LVT_DEADLINE : 0));
+}
+
+bool apic_has_deadline(void)
+{
+	return deadline;
+}
+
+void apic_eoi(void)
+{
+	apic_write(APIC_EOI, 0);
+}
+
+uint32_t apic_timer_count(bool restart)
+{
+	if (restart) {
+		apic_write(APIC_LVT_TIMER, VECTOR_TIMER | LVT_MASKED);
+		apic_write(APIC_INITIAL, ~0u);
+		return ~0u;
+	}
+
+	uint32_t now = apic_read(APIC_CURRENT);
+
+	apic_write(APIC_INITIAL, 0);
+	apic_write(APIC_LVT_TIMER, VECTOR_TIMER | (deadline ? LVT_DEADLINE : 0));
+	return now;
+}
+
+/* Early is allowed: the core looks at the clock and asks again. */
+void apic_timer_start(uint64_t tsc)
+{
+	uint64_t now, ticks, longest = (uint64_t)metal_info.tsc_khz * 30000; /* 30 s */
+
+	if (deadline) {
+		__asm__ volatile("mfence" : : : "memory");
+		msr_write(MSR_TSC_DEADLINE, tsc);
+		return;
+	}
+	if (!tsc) {
+		apic_write(APIC_INITIAL, 0);
+		return;
+	}
+	now = tsc_read();
+	ticks = tsc > now ? min_t(uint64_t, tsc - now, longest) : 0;
+	apic_write(APIC_INITIAL, (uint32_t)(ticks * clock_apic_khz() / metal_info.tsc_khz) + 1);
+}
+
+bool interrupt(unsigned vector)
+{
+	switch (vector) {
+	case VECTOR_TIMER:
+		this_cpu()->timer_tsc = 0;
+		apic_eoi();
+		serial_interrupt(); /* should its line be dead, typing is still heard now and then */
+		return true;
+	case VECTOR_PIC + 4:
+		serial_interrupt();
+		out8(PIC1, 0x20);
+		return true;
+	case VECTOR_PIC + 7: /* the controllers' spurious ones */
+	case VECTOR_PIC + 15:
+	case VECTOR_SPURIOUS:
+		return true;
+	default:
+		return false;
+	}
+}

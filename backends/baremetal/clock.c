@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Time: the TSC is the clock, its frequency from CPUID or else measured against the PIT; the wall clock is the RTC's
+ * at start plus what the TSC has counted since.
+ */
+#include "metal.h"
+
+#define PIT_HZ      1193182u
+#define PIT_CH2     0x42
+#define PIT_MODE    0x43
+#define PIT_GATE    0x61
+#define MEASURE_MS  10u
+
+static uint32_t apic_khz = 1;
+static uint64_t wall_start_ns, wall_start_tsc;
+
+uint32_t clock_apic_khz(void)
+{
+	return apic_khz;
+}
+
+/* Run PIT channel 2 down once; how far TSC and APIC timer came meanwhile. */
+static bool measure(uint64_t *tsc, uint32_t *apic)
+{
+	unsigned count = PIT_HZ * MEASURE_MS / 1000;
+	uint64_t t0, limit;
+
+	out8(PIT_GATE, (in8(PIT_GATE) & 0xfc) | 1);
+	out8(PIT_MODE, 0xb0); /* channel 2, both bytes, one-shot */
+	out8(PIT_CH2, count & 0xff);
+	out8(PIT_CH2, (uint8_t)(count >> 8));
+	apic_timer_count(true);
+	t0 = tsc_read();
+	for (limit = 0; !(in8(PIT_GATE) & 0x20); limit++)
+		if (limit > 100000000)
+			return false;
+	*tsc = tsc_read() - t0;
+	*apic = ~0u - apic_timer_count(false);
+	return true;
+}
+
+/* Crystal and ratio (SDM vol. 2, CPUID 15H), or what a hypervisor tells. */
+static uint32_t told_khz(void)
+{
+	uint32_t r[4], max;
+
+	cpuid(0, 0, r);
+	max = r[0];
+	if (max >= 0x15) {
+		cpuid(0x15, 0, r);
+		if (r[0] && r[1] && r[2])
+			return (uint32_t)((uint64_t)r[2] * r[1] / r[0] / 1000);
+	}
+	cpuid(1, 0, r);
+	if (r[2] & 1u << 31) {
+		cpuid(0x40000000, 0, r);
+		if (r[0] >= 0x40000010 && r[0] < 0x40010000) {
+			cpuid(0x40000010, 0, r);
+			return r[0];
+		}
+	}
+	return 0;
+}
+
+static unsigned cmos(unsigned reg)
+{
+	out8(0x70, (uint8_t)(0x80 | reg));
+	return in8(0x71);
+}
+
+static unsigned from_bcd(unsigned v)
+{
+	return (v >> 4) * 10 + (v & 15);
+}
+
+/* Days since 1970-01-01 of a date of the Gregorian calendar. */
+static uint64_t days(unsigned y, unsigned m, unsigned d)
+{
+	/* Years begin in March, so that the leap day is the last. */
+	unsigned years = m > 2 ? y : y - 1, month = m > 2 ? m - 3 : m + 9;
+
+	return years * UINT64_C(365) + years / 4 - years / 100 + years / 400 + (153 * month + 2) / 5 + d - 1 -
+	       719468;
+}
+
+static void read_rtc(unsigned t[6])
+{
+	static const uint8_t regs[6] = { 0, 2, 4, 7, 8, 9 };
+	unsigned again[6], tries = 0;
+
+	do {
+		for (unsigned i = 0; i < 1000000 && (cmos(10) & 0x80); i++)
+			cpu_relax();
+		for (unsigned i = 0; i < 6; i++)
+			t[i] = cmos(regs[i]);
+		for (unsigned i = 0; i < 6; i++)
+			again[i] = cmos(regs[i]);
+	} while (memcmp(t, again, sizeof(again)) && ++tries < 10);
+}
+
+static uint64_t rtc_ns(void)
+{
+	unsigned t[6], format = cmos(11), pm;
+
+	read_rtc(t);
+	pm = t[2] & 0x80;
+	t[2] &= 0x7f;
+	for (unsigned i = 0; i < 6 && !(format & 4); i++)
+		t[i] = from_bcd(t[i]);
+	if (!(format & 2))
+		t[2] = t[2] % 12 + (pm ? 12 : 0);
+	if (t[4] < 1 || t[4] > 12 || t[3] < 1 || t[3] > 31)
+		return 0;
+	return ((days(2000 + t[5], t[4], t[3]) * 24 + t[2]) * 60 + t[1]) * 60 * NSEC_PER_SEC +
+	       t[0] * NSEC_PER_SEC;
+}
+
+void clock_init(void)
+{
+	uint32_t apic = 0, khz = told_khz();
+	uint64_t tsc = 0;
+
+	if (!khz || !apic_has_deadline()) {
+		if (!measure(&tsc, &apic))
+			refuse("the timer (PIT) does not run and CPUID does not tell the frequency of the TSC");
+		apic_khz = max_t(uint32_t, apic / MEASURE_MS, 1);
+		if (!khz)
+			khz = (uint32_t)(tsc / MEASURE_MS);
+	}
+	if (!khz)
+		refuse("the time-stamp counter does not run");
+	metal_info.tsc_khz = khz;
+	wall_start_ns = rtc_ns();
+	wall_start_tsc = tsc_read();
+}
+
+uint64_t plat_tsc(void)
+{
+	return tsc_read();
+}
+
+uint64_t plat_wallclock_ns(void)
+{
+	uint64_t ticks = tsc_read() - wall_start_tsc;
+
+	return wall_start_ns + ticks / metal_info.tsc_khz * 1000000 +
+	       ticks % metal_info.tsc_khz * 1000000 / metal_info.tsc_khz;
+}
+
+void plat_timer_set(uint64_t tsc)
+{
+	struct percpu *p = this_cpu();
+
+	if (p->timer_tsc == tsc)
+		return;
+	p->timer_tsc = tsc;
+	apic_timer_start(tsc);
+}
+
+/* Interrupts have been off since the core looked for work, so none that brings some is lost. */
+void plat_cpu_idle(void)
+{
+	__asm__ volatile("sti; hlt; cli" : : : "memory");
+}
+
+unsigned plat_cpu_id(void)
+{
+	return this_cpu()->id;
+}
+
+void plat_cpu_kick(unsigned pcpu)
+{
+	/* One CPU so far: it is running core code this very moment. */
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* People: the log, consoles, the command line; and when there is nobody left to run. */
+#include <xenopus/control.h>
+#include <xenopus/core.h>
+#include "metal.h"
+#include <xen/sched.h>
+
+struct plat_info metal_info = {
+	.pcpus = 1,
+	.slot256_visible = true,
+	.raises_nm = true,
+	.guest_reads_native_cpuid = true,
+	.name = "on bare metal",
+};
+
+bool debug_exit;
+
+static struct domain *focus; /* who hears what is typed */
+static unsigned nr_running;
+static enum ending ending = END_GOOD;
+
+const struct plat_info *plat_info(void)
+{
+	return &metal_info;
+}
+
+void plat_log(int level, const char *line, size_t len)
+{
+	static const char head[] = "(xenopus) ";
+
+	serial_write(head, sizeof(head) - 1);
+	serial_write(line, len);
+	serial_write("\r\n", 2);
+}
+
+void plat_console_write(struct domain *d, const char *buf, size_t len)
+{
+	serial_write(buf, len);
+}
+
+/* What does not fit into the console's ring stays with us and is offered again at the next poll. */
+void plat_poll(void)
+{
+	char buf[64];
+	size_t n = serial_peek(buf, sizeof(buf));
+
+	if (!n)
+		return;
+	serial_take(focus ? console_input(focus, buf, n) : n);
+}
+
+void home_domain_added(struct domain *d)
+{
+	if (!focus)
+		focus = d;
+	nr_running++;
+}
+
+void plat_domain_shutdown(struct domain *d, unsigned reason)
+{
+	static const char *const names[] = { "poweroff", "reboot", "suspend", "crash", "watchdog",
+					     "soft reset" };
+	bool good = reason == SHUTDOWN_poweroff || reason == SHUTDOWN_reboot;
+
+	xlog(good ? LOG_INFO : LOG_ERROR, "domain %s stopped: %s", d->name,
+	     reason < ARRAY_SIZE(names) ? names[reason] : "an unknown reason");
+	if (!good)
+		ending = END_CRASH;
+	if (focus == d)
+		focus = NULL;
+	if (--nr_running)
+		return;
+	machine_end(ending);
+}
+
+static bool word(const char *at, size_t len, const char *what)
+{
+	return xstrlen(what) == len && !memcmp(at, what, len);
+}
+
+static void one_word(const char *at, size_t len)
+{
+	static const char *const levels[] = { "log-level=error", "log-level=warn", "log-level=info",
+					      "log-level=debug" };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(levels); i++) {
+		if (word(at, len, levels[i])) {
+			log_threshold = (enum log_level)i;
+			return;
+		}
+	}
+	if (word(at, len, "debug-exit"))
+		debug_exit = true;
+	else
+		refuse("unknown word on the command line: %.*s (known: log-level=error|warn|info|debug, "
+		       "debug-exit)", (int)len, at);
+}
+
+void cmdline_parse(const char *line)
+{
+	while (*line) {
+		size_t n = 0;
+
+		while (line[n] && line[n] != ' ')
+			n++;
+		if (n)
+			one_word(line, n);
+		line += n;
+		while (*line == ' ')
+			line++;
+	}
+}

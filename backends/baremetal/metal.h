@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The bare-metal home's own business: what its files tell each other. The picture of its address space is in
+ * metal_layout.h, the order of start-up in start.c.
+ */
+#ifndef XENOPUS_METAL_H
+#define XENOPUS_METAL_H
+
+#include <xenopus/platform.h>
+#include <xenopus/domain.h>
+#include "../gate/gate_offsets.h"
+#include "metal_layout.h"
+#include "cpu.h"
+
+/**
+ * struct percpu - a physical CPU; the base of GS in ring 0. The first four fields are the gate's.
+ * @cr3: what the CPU's CR3 holds
+ * @flush: CR3 must be loaded anew before a guest runs
+ * @loaded: whose FPU, selectors, bases, debug registers and descriptor window this CPU holds
+ * @timer_tsc: what the timer is set to, 0: off
+ */
+struct percpu {
+	uint64_t host_rsp;
+	struct gate_vcpu *gate;
+	uint64_t scratch;
+	uint64_t error;
+	struct percpu *self;
+	unsigned id;
+	uint64_t cr3;
+	bool flush;
+	struct vcpu *loaded;
+	uint64_t timer_tsc;
+	uint64_t *reserved_gdt; /* page 14 of every GDT used on this CPU */
+	uint64_t reserved_gdt_phys;
+};
+
+static inline struct percpu *this_cpu(void)
+{
+	struct percpu *p;
+
+	__asm__("movq %%gs:%c1, %0" : "=r"(p) : "i"(offsetof(struct percpu, self)));
+	return p;
+}
+
+/** struct hyp_frame - registers where ring 0 itself was interrupted (gate_trap_ring0). */
+struct hyp_frame {
+	uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
+	uint64_t vector, error, rip, cs, rflags, rsp, ss;
+};
+
+/** struct metal_vcpu - v->plat. What is in the CPU while @v is loaded is here while it is not. */
+struct metal_vcpu {
+	unsigned window;
+	uint16_t ds, es, fs, gs;
+	uint64_t fs_base, gs_base;
+	uint64_t dr[8];
+	uint64_t xcr0;
+	bool ts;
+	void *fpu; /* fpu_size() bytes, 64-byte aligned */
+};
+
+/* Addresses the linker made. */
+extern char image_start[], image_text_start[], image_rodata_start[],
+	image_data_start[], image_end[], fixups_start[], fixups_end[];
+extern char cpu0_stack_guard[], cpu0_stack_top[], cpu0_trap_stack_guard[], cpu0_trap_stack_top[],
+	cpu0_nmi_stack_guard[], cpu0_nmi_stack_top[], cpu0_df_stack_guard[], cpu0_df_stack_top[],
+	cpu0_mc_stack_guard[], cpu0_mc_stack_top[], cpu0_db_stack_guard[], cpu0_db_stack_top[];
+
+/* gate_metal.S */
+unsigned gate_enter(struct gate_vcpu *g);
+extern const char gate_syscall[], gate_syscall32[], gate_sysenter[], gate_stubs[];
+int gate_load_ds(unsigned selector), gate_load_es(unsigned selector), gate_load_fs(unsigned selector),
+	gate_load_gs(unsigned selector);
+
+static inline void *phys_ptr(uint64_t phys)
+{
+	return (void *)(uintptr_t)(DIRECT_VIRT + phys);
+}
+
+/* bootinfo.c: what the loader told */
+#define MAX_RANGES  128
+#define MAX_MODULES 8
+
+struct range {
+	uint64_t start, end; /* bytes */
+	bool ram;            /* else firmware tables and the like: mapped, not used */
+};
+
+struct boot_info {
+	struct range range[MAX_RANGES];
+	unsigned nr_ranges;
+	struct module {
+		uint64_t start, size;
+	} module[MAX_MODULES];
+	unsigned nr_modules;
+	uint64_t info_start, info_end; /* the loader's own structures, still needed */
+	uint64_t rsdp;                 /* physical, 0: not told */
+	char cmdline[1024];
+	const char *door;
+};
+
+extern struct boot_info boot_info;
+void boot_info_init(unsigned door, uint64_t info);
+
+/* memory.c */
+void memory_init(void);         /* which frames are whose; needs boot_info */
+uint64_t memory_early_alloc(void); /* a zeroed frame for the home, before the core has memory */
+void memory_scrub(void);        /* zero what the core gets; needs the direct map */
+uint64_t memory_frames(void);
+
+/* paging.c */
+void paging_init(void);
+void *device_map(uint64_t phys); /* one page, uncached */
+void window_set(unsigned window, unsigned page, uint64_t pte);
+bool window_tables(unsigned window);
+uint64_t idle_cr3(void);
+
+/* descriptors.c */
+void descriptors_init(void);
+uint64_t empty_gdt_pte(void);
+
+/* trap.c */
+void metal_trap(struct hyp_frame *f);
+bool interrupt(unsigned vector); /* false: not one of ours */
+
+/* fpu.c */
+void fpu_init(void);
+bool fpu_make(struct metal_vcpu *m);
+void fpu_free(struct metal_vcpu *m);
+void fpu_save(struct metal_vcpu *m);
+void fpu_restore(struct metal_vcpu *m);
+void fpu_xcr0(uint64_t xcr0); /* what ring 3 sees in XCR0 */
+
+/* apic.c, clock.c */
+void apic_init(void);
+void apic_eoi(void);
+void apic_timer_start(uint64_t tsc);
+bool apic_has_deadline(void);
+void clock_init(void);
+uint32_t clock_apic_khz(void);
+uint32_t apic_timer_count(bool restart);
+
+/* serial.c */
+void serial_init(void);
+void serial_write(const char *buf, size_t len);
+void serial_interrupts(void);
+void serial_interrupt(void);
+size_t serial_peek(char *buf, size_t size); /* typed and not yet taken */
+void serial_take(size_t n);
+
+/* power.c */
+void power_init(void);
+enum ending { END_GOOD, END_CRASH, END_REFUSED, END_PANIC };
+__attribute__((noreturn)) void machine_end(enum ending how);
+/** refuse() - the machine cannot do what it was started for: one line, then it ends. */
+__attribute__((noreturn, format(printf, 1, 2))) void refuse(const char *fmt, ...);
+
+/* panic.c */
+__attribute__((noreturn)) void panic_frame(const struct hyp_frame *f, const char *why);
+
+/* home.c */
+extern struct plat_info metal_info;
+extern bool debug_exit; /* "debug-exit": tell QEMU's isa-debug-exit how it ended */
+void cmdline_parse(const char *line);
+void home_domain_added(struct domain *d);
+
+/* bundle.c */
+void bundle_start(const void *data, uint64_t size);
+
+#endif

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How the machine ends. Power off by ACPI: the S5 sleep type is looked for in the DSDT's bytes (an interpreter for
+ * one constant package would be a thousand times this file), then the ports QEMU's machines have had.
+ */
+#include "metal.h"
+
+#define DEBUG_EXIT_PORT 0xf4
+
+struct sdt {
+	char signature[4];
+	uint32_t length;
+	char rest[28];
+};
+
+static struct {
+	uint16_t pm1a, pm1b, smi_port;
+	uint8_t smi_enable, type_a, type_b;
+	bool found;
+} acpi;
+
+static uint32_t get32(const void *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+/* Tables below 4 GiB only: that is what is mapped when this runs, and where firmware puts them. */
+static const struct sdt *table_at(uint64_t phys)
+{
+	const struct sdt *t = phys_ptr(phys);
+	uint8_t sum = 0;
+
+	if (!phys || phys >= (UINT64_C(1) << 32) - PAGE_SIZE || t->length < sizeof(*t) || t->length > 1u << 22 ||
+	    phys + t->length > UINT64_C(1) << 32)
+		return NULL;
+	for (uint32_t i = 0; i < t->length; i++)
+		sum = (uint8_t)(sum + ((const uint8_t *)t)[i]);
+	return sum ? NULL : t;
+}
+
+static const struct sdt *find_table(uint64_t root, unsigned entry_size, const char *signature)
+{
+	const struct sdt *r = table_at(root);
+
+	if (!r)
+		return NULL;
+	for (uint32_t at = sizeof(*r); at + entry_size <= r->length; at += entry_size) {
+		uint64_t phys = 0;
+		const struct sdt *t;
+
+		memcpy(&phys, (const char *)r + at, entry_size);
+		t = table_at(phys);
+		if (t && !memcmp(t->signature, signature, 4))
+			return t;
+	}
+	return NULL;
+}
+
+/* An integer of AML: ZeroOp, OneOp or a byte constant. */
+static bool aml_byte(const uint8_t **p, const uint8_t *end, uint8_t *v)
+{
+	if (*p + 2 > end)
+		return false;
+	*v = **p;
+	if (*v == 0x0a)
+		*v = *++*p;
+	++*p;
+	return true;
+}
+
+/* Name (_S5_, Package () { a, b, ... }): 08 _S5_ 12 length count a b */
+static bool find_s5(const struct sdt *dsdt)
+{
+	const uint8_t *p = (const uint8_t *)dsdt + sizeof(*dsdt);
+	const uint8_t *end = (const uint8_t *)dsdt + dsdt->length;
+
+	for (; p + 12 < end; p++) {
+		const uint8_t *q = p + 4;
+
+		if (memcmp(p, "_S5_", 4) || *q != 0x12)
+			continue;
+		q++;
+		q += (*q >> 6) + 2; /* package length, element count */
+		return aml_byte(&q, end, &acpi.type_a) && aml_byte(&q, end, &acpi.type_b);
+	}
+	return false;
+}
+
+void power_init(void)
+{
+	const char *rsdp = phys_ptr(boot_info.rsdp);
+	const struct sdt *fadt, *dsdt;
+	uint64_t xsdt = 0;
+
+	if (!boot_info.rsdp || boot_info.rsdp >= (UINT64_C(1) << 32) - PAGE_SIZE || memcmp(rsdp, "RSD PTR ", 8))
+		return;
+	if (rsdp[15] >= 2)
+		memcpy(&xsdt, rsdp + 24, 8);
+	fadt = xsdt ? find_table(xsdt, 8, "FACP") : find_table(get32(rsdp + 16), 4, "FACP");
+	if (!fadt || fadt->length < 76)
+		return;
+	dsdt = table_at(get32((const char *)fadt + 40));
+	if (!dsdt || !find_s5(dsdt))
+		return;
+	acpi.smi_port = (uint16_t)get32((const char *)fadt + 48);
+	acpi.smi_enable = ((const uint8_t *)fadt)[52];
+	acpi.pm1a = (uint16_t)get32((const char *)fadt + 64);
+	acpi.pm1b = (uint16_t)get32((const char *)fadt + 68);
+	acpi.found = acpi.pm1a;
+}
+
+static void acpi_power_off(void)
+{
+	if (!acpi.found)
+		return;
+	if (!(in16(acpi.pm1a) & 1) && acpi.smi_port && acpi.smi_enable) {
+		out8(acpi.smi_port, acpi.smi_enable);
+		for (unsigned i = 0; i < 1000000 && !(in16(acpi.pm1a) & 1); i++)
+			cpu_relax();
+	}
+	out16(acpi.pm1a, (uint16_t)(acpi.type_a << 10 | 1 << 13));
+	if (acpi.pm1b)
+		out16(acpi.pm1b, (uint16_t)(acpi.type_b << 10 | 1 << 13));
+}
+
+void machine_end(enum ending how)
+{
+	static const uint8_t code[] = { [END_CRASH] = 0, [END_REFUSED] = 0, [END_PANIC] = 1 };
+
+	__asm__ volatile("cli");
+	/* QEMU ends with status 2 * code + 1. */
+	if (debug_exit && how != END_GOOD)
+		out8(DEBUG_EXIT_PORT, code[how]);
+	/* After a panic what is on the screen is worth more than the power. */
+	if (how != END_PANIC) {
+		acpi_power_off();
+		out16(0x604, 0x2000);
+		out16(0xb004, 0x2000);
+		for (unsigned i = 0; i < 10000000; i++)
+			cpu_relax();
+		xlog(LOG_ERROR, "the machine does not power off: it may be switched off now");
+	}
+	for (;;)
+		__asm__ volatile("hlt");
+}
+
+void refuse(const char *fmt, ...)
+{
+	char line[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	xvsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	xlog(LOG_ERROR, "%s", line);
+	machine_end(END_REFUSED);
+}

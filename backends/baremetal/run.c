@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* Running a virtual CPU in ring 3 until it traps: what the gate reports, in the core's terms. */
+#include "metal.h"
+
+/* CR2 lies in the window of @v's LDT: the page of an LDT the guest had not mapped when it set it. */
+static bool in_ldt_window(const struct vcpu *v, uint64_t cr2, uint64_t *offset)
+{
+	const struct metal_vcpu *m = v->plat;
+
+	*offset = cr2 - (WINDOW_VIRT + (uint64_t)m->window * WINDOW_SIZE + WINDOW_LDT);
+	return *offset < 16 * PAGE_SIZE;
+}
+
+/* What IRETQ does not check for us: it would as readily return to ring 0 as to ring 3. */
+static bool return_allowed(const struct cpu_user_regs *r, struct trap *t)
+{
+	uint32_t error;
+
+	if ((r->cs & 3) != 3)
+		error = r->cs & 0xfffc;
+	else if ((r->ss & 3) != 3)
+		error = r->ss & 0xfffc;
+	else if ((int64_t)(r->rip << 16) >> 16 != (int64_t)r->rip)
+		error = 0;
+	else
+		return true;
+	*t = (struct trap){ .cause = TRAP_BAD_RETURN, .vector = X86_GP, .error = error };
+	return false;
+}
+
+/* False: nothing the guest has to hear of, go on. */
+static bool exception(struct vcpu *v, unsigned vector, uint32_t error, struct trap *t)
+{
+	uint64_t offset;
+
+	*t = (struct trap){ .cause = TRAP_EXCEPTION, .vector = vector, .error = error };
+	if (vector == X86_MC)
+		plat_panic("machine check");
+	if (vector != X86_PF)
+		return true;
+	t->cr2 = cr2_read();
+	if (in_ldt_window(v, t->cr2, &offset)) {
+		if (mm_map_ldt_page(v, (unsigned)(offset >> PAGE_SHIFT)))
+			return false;
+		t->cr2 = v->arch.ldt_base + offset;
+		t->error = 0;
+	}
+	return true;
+}
+
+static bool bad_return(struct vcpu *v, unsigned vector, uint32_t error, struct trap *t)
+{
+	uint64_t offset;
+
+	*t = (struct trap){ .cause = TRAP_BAD_RETURN, .vector = vector, .error = error };
+	if (vector == X86_PF) {
+		if (in_ldt_window(v, cr2_read(), &offset) &&
+		    mm_map_ldt_page(v, (unsigned)(offset >> PAGE_SHIFT)))
+			return false;
+		t->vector = X86_GP;
+		t->error = 0;
+	}
+	return true;
+}
+
+void plat_cpu_run(struct vcpu *v, struct trap *t)
+{
+	struct percpu *p = this_cpu();
+	unsigned event;
+
+	for (;;) {
+		uint64_t cr3 = gate_cr3(&v->gate);
+
+		if (!return_allowed(&v->gate.regs, t))
+			return;
+		if (p->cr3 != cr3 || p->flush) {
+			p->cr3 = cr3;
+			p->flush = false;
+			cr3_write(cr3);
+		}
+		event = gate_enter(&v->gate);
+		if (event == GATE_EV_SYSCALL || event == GATE_EV_SYSCALL32 || event == GATE_EV_SYSENTER) {
+			t->cause = event == GATE_EV_SYSCALL ? TRAP_SYSCALL :
+				   event == GATE_EV_SYSCALL32 ? TRAP_SYSCALL32 : TRAP_SYSENTER;
+			return;
+		}
+		if (event & GATE_EV_BAD_IRET) {
+			if (bad_return(v, event & 0xff, (uint32_t)p->error, t))
+				return;
+		} else if (event < 32) {
+			if (exception(v, event, (uint32_t)p->error, t))
+				return;
+		} else {
+			*t = (struct trap){ .cause = interrupt(event) ? TRAP_KICK : TRAP_SOFT_INT,
+					    .vector = event };
+			return;
+		}
+	}
+}
