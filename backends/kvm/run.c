@@ -20,10 +20,15 @@
 #define RFLAGS_GUEST (0xfd5u | 0x40000u | 0x200000u) /* arithmetic, TF, DF; AC, ID: what ring 3 may own */
 #define RFLAGS_ALWAYS 0x202u
 
-int kvcpu_run_raw(struct kvcpu *k)
+/* Hand over what changed; from here to the end of KVM_RUN nobody touches the shared registers. */
+static void commit_dirty(struct kvcpu *k)
 {
 	k->run->kvm_dirty_regs = k->dirty;
 	k->dirty = 0;
+}
+
+static int kvm_run(struct kvcpu *k)
+{
 	if (ioctl(k->fd, KVM_RUN, 0)) {
 		int e = errno;
 
@@ -32,13 +37,20 @@ int kvcpu_run_raw(struct kvcpu *k)
 	return 0;
 }
 
+int kvcpu_run_raw(struct kvcpu *k)
+{
+	commit_dirty(k);
+	return kvm_run(k);
+}
+
 static int run_guest(struct pcpu *p, struct kvcpu *k, bool fresh)
 {
 	uint64_t t0 = machine.timed ? clock_ns() : 0;
 
+	commit_dirty(k);
 	door_enter_guest(p, k, fresh);
 
-	int rc = kvcpu_run_raw(k);
+	int rc = kvm_run(k);
 
 	door_leave_guest(p);
 	if (machine.timed)
@@ -298,10 +310,11 @@ static bool must_rerun(struct kvcpu *k, struct vcpu *v)
 	const struct kvm_vcpu_events *e = &k->run->s.regs.events;
 	uint8_t code[2];
 
-	if (k->regs->rip - (gate_area_va(k) + GATE_VCPU_DOOR) < PAGE_SIZE)
-		return k->reruns++ < 50;
+	k->reruns++;
 	if (e->exception.injected || e->exception.pending || (k->sregs->cs.selector & 3) == 0)
 		return true;
+	if (k->regs->rip - (gate_area_va(k) + GATE_VCPU_DOOR) < PAGE_SIZE)
+		return k->reruns <= 50;
 	/* KVM does not tell of a breakpoint exception on its way; behind an INT3 assume there is one. */
 	return !guest_fetch(v, code, k->regs->rip - 2, 2, NULL, NULL) &&
 	       (code[1] == 0xcc || (code[0] == 0xcd && code[1] == 3));
