@@ -137,7 +137,7 @@ static void check_state(struct audit *a, uint64_t n)
 	bool table = f->type >= FT_L1 && f->type <= FT_L4;
 
 	if (f->kind == FK_FREE || f->kind == FK_RESERVED) {
-		if (f->count || f->type_count || f->flags || f->owner)
+		if (f->count || f->type_count || (f->flags & ~FF_DIRTY) || f->owner)
 			bad(a, n, "in use though free or reserved");
 		return;
 	}
@@ -176,8 +176,8 @@ static void compare(struct audit *a, uint64_t n)
 	if (f->kind == FK_RESERVED)
 		return;
 	if (f->kind == FK_FREE) {
-		if (!all_zero(plat_frame_ptr(MFN(n))))
-			bad(a, n, "free but not scrubbed");
+		if (!(f->flags & FF_DIRTY) && !all_zero(plat_frame_ptr(MFN(n))))
+			bad(a, n, "free, neither zero nor to be scrubbed");
 		return;
 	}
 	e.count += f->held + !!(f->flags & FF_ALLOC) + !!(f->flags & FF_PINNED) +

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The frame allocator: binary buddies over the frame table. Free blocks of 2^order frames, aligned
- * to their size, hang on one list per order by their first frame. Promise: every free frame is
- * zero, so what is handed out is too (frames are scrubbed when they come back; a fresh machine's
- * memory is zero).
+ * to their size, hang on one list per order by their first frame. Promise: what is handed out is
+ * zero. A fresh machine's memory is; frames that come back are marked dirty and scrubbed when they
+ * are next handed out, so that a domain's end does not touch all of its memory.
  */
 #include "frame.h"
 
@@ -75,6 +75,13 @@ static uint64_t find(unsigned order, uint64_t limit)
 	return n;
 }
 
+static void scrub(struct frame *f)
+{
+	memset(frame_ptr(f), 0, PAGE_SIZE);
+	plat_frame_dirty(frame_mfn(f));
+	f->flags = 0;
+}
+
 uint64_t buddy_alloc(unsigned order, uint64_t limit)
 {
 	unsigned o;
@@ -94,6 +101,8 @@ uint64_t buddy_alloc(unsigned order, uint64_t limit)
 		struct frame *f = frame_at(i);
 
 		flush_before_reuse(f);
+		if (f->flags & FF_DIRTY)
+			scrub(f);
 		f->kind = FK_HEAP;
 		f->type = FT_NONE;
 	}

@@ -99,11 +99,9 @@ void frame_return(struct frame *f)
 	if (f->kind != FK_HEAP)
 		flush_note(f);
 	f->type = FT_NONE;
-	f->flags = 0;
+	f->flags = FF_DIRTY;
 	f->owner = NULL;
 	f->held = f->held_type = 0;
-	memset(plat_frame_ptr(mfn), 0, PAGE_SIZE);
-	plat_frame_dirty(mfn);
 	m2p_set(mfn, INVALID_M2P_ENTRY);
 	buddy_free(mfn.n);
 }

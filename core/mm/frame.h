@@ -4,7 +4,7 @@
  *
  *	kind        count holds                                 on whose list
  *	RESERVED    nothing (home, firmware, frame table)       none
- *	FREE        0; content is zero                          free list of its order (block heads)
+ *	FREE        0; content is zero unless FF_DIRTY          free list of its order (block heads)
  *	HEAP        1 for the core                              none
  *	SHARED      1 for the core + mappings by guests         its owner's
  *	DOMAIN      1 while allocated + every use               its owner's
@@ -41,6 +41,7 @@ enum frame_kind { FK_RESERVED = 0, FK_FREE, FK_HEAP, FK_SHARED, FK_DOMAIN, FK_OR
 	0x04u /* every entry was checked and holds its references; hardware may walk it */
 #define FF_PARTIAL 0x08u /* entries [0, nr_done) hold references */
 #define FF_BUSY	   0x10u /* on the stack of a running validation */
+#define FF_DIRTY   0x40u /* FREE: to be scrubbed before anyone gets it */
 #define FF_QUEUED  0x20u /* PARTIAL, and in owner's mm.down: to be given up */
 
 /**
@@ -130,7 +131,7 @@ void frame_link(struct domain *d, struct frame *f);
 void frame_unlink(struct domain *d, struct frame *f);
 /** frame_assign() - the 2^@order frames at @n, fresh from buddy_alloc(), become @d's. */
 void frame_assign(struct domain *d, uint64_t n, unsigned order);
-/** frame_return() - scrub and free a frame that nothing refers to. */
+/** frame_return() - free a frame that nothing refers to. */
 void frame_return(struct frame *f);
 /** frame_surrender() - drop the owner's allocation of @f (decrease_reservation). False: not
  * allocated. */
@@ -144,7 +145,7 @@ void buddy_add(uint64_t first, uint64_t end);
 /** buddy_alloc() - 2^@order contiguous zeroed frames below frame @limit, kind HEAP, count 0. 0:
  * none. */
 uint64_t buddy_alloc(unsigned order, uint64_t limit);
-/** buddy_free() - one zeroed frame that nothing refers to. */
+/** buddy_free() - one frame that nothing refers to, zeroed or FF_DIRTY. */
 void buddy_free(uint64_t n);
 /** buddy_free_frames() - how many frames are free. */
 uint64_t buddy_free_frames(void);

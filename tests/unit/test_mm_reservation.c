@@ -63,7 +63,7 @@ static void balloon(void **state)
 	}
 	assert_int_equal(world_protect(&w, 100, 0), 0);
 	assert_int_equal(memory_op(XENMEM_decrease_reservation, world_va(0)), 50);
-	/* One is free and scrubbed; those still mapped stay until the mapping goes. */
+	/* One is free; those still mapped stay until the mapping goes. */
 	assert_int_equal(w.d->mm.tot_pages, 299);
 	assert_int_equal(frame_at(first)->kind, FK_FREE);
 	assert_int_equal(m2p_get(MFN(first)), INVALID_M2P_ENTRY);

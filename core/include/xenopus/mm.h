@@ -73,7 +73,12 @@ struct domain_mm {
 };
 
 /* ---- start ---- */
-int mm_init(void); /* frame table, heap and M2P out of the platform's frames; 0 or -errno */
+/**
+ * mm_init() - frame table, heap and M2P out of the platform's usable frames, which must be zero: a
+ * home whose memory is not clears it before. Frames with consecutive numbers must be adjacent in
+ * the core's view (plat_frame_ptr()). 0 or -errno.
+ */
+int mm_init(void);
 
 /* ---- the core's heap (never guest visible) ---- */
 void *heap_alloc(size_t size); /* zeroed, 16-byte aligned, NULL when out of memory */
