@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""gdb and tools/gdb/xenopus.py: started under gdb, and attached to while a guest runs.
+"""gdb and tools/gdb/xenopus.py: started under gdb, attached to while a guest runs, and on bare metal.
 
-usage: test_gdb.py CASE, one of: constants, started, attached
+usage: test_gdb.py CASE, one of: constants, started, attached, metal
 """
 
 import os
@@ -29,9 +29,11 @@ ENVIRONMENT = dict(os.environ, ASAN_OPTIONS='detect_leaks=0', LSAN_OPTIONS='dete
 class Gdb:
     """One batch run of gdb: the answer to every command, in order."""
 
-    def __init__(self, commands, how, limit=120):
+    def __init__(self, commands, how, limit=120, first=False):
         words = ['gdb', '-q', '-nx', '-batch', '-iex', 'set debuginfod enabled off',
                  '-ex', 'set width 0', '-ex', 'set pagination off']
+        if first:  # what to connect to comes before the commands
+            words, how = words + how, []
         for command in commands:
             words += ['-ex', f'echo {MARK}\\n', '-ex', command.replace('tools/gdb/xenopus.py', SCRIPT)]
         words += ['-ex', f'echo {MARK}\\n']
@@ -71,7 +73,7 @@ def constants(verdict):
         with open(os.path.join(boot.TREE, path), encoding='utf-8') as file:
             header = file.read()
         for name, value in values.items():
-            found = re.search(rf'#define {name}[\s\\]+(?:UINT64_C\()?(0x[0-9a-f]+|\d+)', header)
+            found = re.search(rf'#define {name}[\s\\]+(?:\w+\()?(0x[0-9a-f]+|\d+)', header)
             verdict.check(found and int(found[1], 0) == value, f'{name} in {path}')
 
 
@@ -214,11 +216,47 @@ def attached(verdict):
             guest.process.wait()
 
 
+def metal(verdict):
+    """The bare-metal image behind QEMU's gdb port: same commands, same answers, but for how it starts."""
+    session = [(command, told) for command, told in transcript.read(DOCUMENT)['started']
+               if command.startswith(('source', 'xenopus'))]
+    commands = [command for command, _ in session]
+    # In ring 3, behind the hypercall: there the registers are the processor's own.
+    commands[1:1] = ['thbreak evtchn_bind_ipi', 'continue']
+    commands += ['python gdb.execute("thbreak *%#x" % registers(vcpu(""))[0]["rip"])', 'continue',
+                 'xenopus vcpus', 'info registers cs', 'kill']
+    with tempfile.TemporaryDirectory() as top:
+        port, bundle = os.path.join(top, 'gdb'), os.path.join(top, 'bundle')
+        subprocess.run([os.environ['XENOPUS_BUNDLE'], '-o', bundle, os.environ['XENOPUS_GUEST']], check=True)
+        words = ['qemu-system-x86_64', '-accel', 'tcg', '-cpu', 'max', '-m', '512', '-display', 'none',
+                 '-serial', 'null', '-no-reboot', '-kernel', os.environ['XENOPUS_ELF'], '-initrd', bundle,
+                 '-S', '-chardev', f'socket,path={port},server=on,wait=off,id=gdb', '-gdb', 'chardev:gdb']
+        with subprocess.Popen(words, stdin=subprocess.DEVNULL) as machine:
+            try:
+                deadline = time.monotonic() + 30
+                while not os.path.exists(port) and time.monotonic() < deadline:
+                    time.sleep(0.1)
+                gdb = Gdb(commands, ['-ex', f'target remote {port}', os.environ['XENOPUS_ELF']], first=True)
+            finally:
+                machine.kill()
+    gdb.show()
+    for command, told in session:
+        verdict.check(transcript.compare(told, gdb.answer(command).splitlines()),
+                      f"'{command}' does not answer as in the hosted home")
+    said = '\n'.join(gdb.answers[len(commands) - 3])
+    verdict.check('d1v0: running on pcpu 0; kernel mode' in said, 'a running guest is not told so')
+    verdict.check(re.search(r'rip e033:f', said), "registers are not the guest's")
+    verdict.check('0xe033' in '\n'.join(gdb.answers[len(commands) - 2]), 'not in ring 3')
+
+
 def main():
-    if sys.argv[1] != 'constants':
+    if sys.argv[1] not in ('constants', 'metal'):
         boot.require_kvm()
+    if sys.argv[1] != 'constants':
         if not shutil.which('gdb'):
             boot.skip('there is no gdb; tools/check installs it')
+    if sys.argv[1] == 'metal' and not shutil.which('qemu-system-x86_64'):
+        boot.skip('there is no qemu-system-x86_64; tools/check installs it')
     verdict = boot.Verdict()
     globals()[sys.argv[1]](verdict)
     verdict.finish()

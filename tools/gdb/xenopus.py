@@ -28,6 +28,7 @@ CONSTANTS = {
     },
     'core/include/xenopus/gate.h': {'GATE_KERNEL_MODE': 0x1},
     'core/event/evtchn.h': {'EVTCHN_PER_BUCKET': 128},
+    'backends/baremetal/metal_layout.h': {'DIRECT_VIRT': 0xffff820000000000},
 }
 K = {name: value for table in CONSTANTS.values() for name, value in table.items()}
 
@@ -75,9 +76,9 @@ def flag_names(value, prefix):
 class Home:
     """All that depends on where the core lives.
 
-    Hosted, machine memory is a mapping of the process, and while a virtual CPU is in KVM_RUN its
-    registers are KVM's. A home that is not known here can still be asked for everything that is not in
-    machine memory.
+    Hosted, machine memory is a mapping of the process, and while a virtual CPU is in KVM_RUN its registers
+    are KVM's. On bare metal, behind QEMU's gdb port or a probe, all memory is in the direct map of every
+    address space, each thread of gdb is a CPU, and while one is in ring 3 its registers are the guest's.
     """
 
     @staticmethod
@@ -87,50 +88,60 @@ class Home:
     @classmethod
     def frame_address(cls, mfn):
         """Where the debugger sees machine frame @mfn: what plat_frame_ptr() is to the core."""
-        if cls.hosted():
-            return int(symbol('machine')['mem']) + (mfn << PAGE_SHIFT)
-        return fail('machine memory: this home is not known to tools/gdb/xenopus.py (class Home)')
+        base = int(symbol('machine')['mem']) if cls.hosted() else K['DIRECT_VIRT']
+        return base + (mfn << PAGE_SHIFT)
 
     @classmethod
-    def pcpu_names(cls):
-        """{gdb thread: text} of the threads that are physical CPUs."""
-        if not cls.hosted():
-            return {}
-        machine = symbol('machine')
-        tids = {int(machine['pcpu'][i]['tid']): i for i in range(int(machine['nr_pcpus']))}
-        return {thread: f'pcpu {tids[thread.ptid[1]]}' for thread in gdb.selected_inferior().threads()
-                if thread.ptid[1] in tids}
+    def cpu_thread(cls, vcpu):
+        """The gdb thread of the physical CPU that has @vcpu's state now, or None."""
+        threads = gdb.selected_inferior().threads()
+        if cls.hosted():
+            machine = symbol('machine')
+            for i in range(int(machine['nr_pcpus'])):
+                pcpu = machine['pcpu'][i]
+                if int(vcpu['plat']) and int(pcpu['loaded']) == int(vcpu['plat']):
+                    return next((t for t in threads if t.ptid[1] == int(pcpu['tid'])), None)
+            return None
+        return next((t for t in threads if t.num == int(vcpu['sched']['pcpu']) + 1), None)
 
     @classmethod
     def live_registers(cls, vcpu):
-        """KVM's copy of the registers and the selectors, if the CPU was stopped inside KVM_RUN."""
-        if not cls.hosted() or not int(vcpu['plat']):
+        """The registers as a dictionary if the CPU was stopped while it ran the guest, otherwise None."""
+        thread = cls.cpu_thread(vcpu)
+        if thread is None or not int(vcpu['sched']['running']):
             return None
-        kvcpu = vcpu['plat'].cast(gdb.lookup_type('struct kvcpu').pointer())
-        for thread, name in cls.pcpu_names().items():
-            pcpu = symbol('machine')['pcpu'][int(name.split()[1])]
-            if pcpu['loaded'] == kvcpu and cls.inside_run(thread):
-                return kvcpu['regs'].dereference(), kvcpu['sregs'].dereference()
-        return None
-
-    @staticmethod
-    def inside_run(thread):
-        """Is KVM_RUN among the innermost frames of this thread?"""
         selected, frame_before = gdb.selected_thread(), gdb.selected_frame()
         try:
             thread.switch()
-            frame = gdb.newest_frame()
-            for _ in range(4):
-                if frame is None:
-                    return False
-                if frame.name() == 'kvcpu_run_raw':
-                    return True
-                frame = frame.older()
-            return False
+            return cls.from_kvm(vcpu) if cls.hosted() else cls.from_processor()
         finally:
             if selected is not None:
                 selected.switch()
                 frame_before.select()
+
+    @staticmethod
+    def from_kvm(vcpu):
+        """KVM's copy, if KVM_RUN is among the innermost frames of the selected thread."""
+        frame = gdb.newest_frame()
+        for _ in range(4):
+            if frame is None:
+                return None
+            if frame.name() == 'kvcpu_run_raw':
+                kvcpu = vcpu['plat'].cast(gdb.lookup_type('struct kvcpu').pointer())
+                values = {name: u64(kvcpu['regs'][name]) for name in REGISTERS + ('rip', 'rflags')}
+                values['cs'] = int(kvcpu['sregs']['cs']['selector'])
+                values['ss'] = int(kvcpu['sregs']['ss']['selector'])
+                return values
+            frame = frame.older()
+        return None
+
+    @staticmethod
+    def from_processor():
+        """The processor's own, if it is in ring 3."""
+        frame = gdb.newest_frame()
+        values = {name: u64(frame.read_register(name)) for name in REGISTERS + ('rip', 'cs', 'ss')}
+        values['rflags'] = u64(frame.read_register('eflags'))
+        return values if values['cs'] & 3 == 3 else None
 
 
 def read_words(mfn, offset, count):
@@ -194,18 +205,12 @@ def kernel_mode(v):
 
 def registers(v):
     """The guest's registers as a dictionary, and where they come from."""
-    live = Home.live_registers(v)
-    if live:
-        regs, sregs = live
-        values = {name: u64(regs[name]) for name in REGISTERS + ('rip', 'rflags')}
-        values['cs'], values['ss'] = int(sregs['cs']['selector']), int(sregs['ss']['selector'])
-        where = 'in the gate' if values['cs'] & 3 == 0 else 'running'
-    else:
-        regs = v['gate']['regs']
-        values = {name: u64(regs[name]) for name in REGISTERS + ('rip', 'rflags')}
-        values['cs'], values['ss'] = int(regs['cs']), int(regs['ss'])
-        where = 'trapped'
-    return values, where
+    values = Home.live_registers(v)
+    if values:
+        return values, 'in the gate' if values['cs'] & 3 == 0 else 'running'
+    regs = v['gate']['regs']
+    values = {name: u64(regs[name]) for name in REGISTERS + ('rip', 'rflags', 'cs', 'ss')}
+    return values, 'trapped'
 
 
 def state(v, where):
