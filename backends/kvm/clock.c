@@ -113,8 +113,11 @@ bool clock_init_thread(struct pcpu *p)
 
 void clock_kick_later(struct kvcpu *k)
 {
-	/* Long enough for the longest stub on a host that interprets it. */
-	const struct itimerspec soon = { .it_value.tv_nsec = 100000 };
+	/*
+	 * Long enough for the longest stub on a host that interprets it; longer each time in a row, for an emulated
+	 * host that does not even get into the guest by then.
+	 */
+	const struct itimerspec soon = { .it_value.tv_nsec = 100000L << MIN(k->reruns, 7u) };
 
 	k->run->immediate_exit = 0;
 	if (this_pcpu()->timer_made)
