@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The cache of unpacked kernels: hits are the same kernel, whatever is damaged is a miss, nothing makes
- * loading fail, and the directory stays small and private.
+ * The cache of unpacked kernels: hits are the same kernel, whatever is damaged is a miss, nothing
+ * makes loading fail, and the directory stays small and private.
  */
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -48,7 +48,8 @@ static void remove_tree(const char *path)
 	while (d && (name = g_dir_read_name(d))) {
 		char *inner = g_build_filename(path, name, NULL);
 
-		if (g_file_test(inner, G_FILE_TEST_IS_DIR) && !g_file_test(inner, G_FILE_TEST_IS_SYMLINK))
+		if (g_file_test(inner, G_FILE_TEST_IS_DIR) &&
+		    !g_file_test(inner, G_FILE_TEST_IS_SYMLINK))
 			remove_tree(inner);
 		g_remove(inner);
 		g_free(inner);
@@ -133,7 +134,8 @@ static void second_time_hits(void **state)
 
 	assert_false(hits());
 	assert_false(hits());
-	assert_false(g_file_test(dir, G_FILE_TEST_EXISTS)); /* loading alone leaves nothing behind */
+	assert_false(
+		g_file_test(dir, G_FILE_TEST_EXISTS)); /* loading alone leaves nothing behind */
 	entry = store();
 	assert_true(hits());
 	assert_true(hits());
@@ -195,7 +197,7 @@ static void flip(const char *entry, off_t at)
 
 static void damage_misses(void **state)
 {
-	const off_t places[] = { 0, 15, 16, 24, 32, 95, 96, 120, 4096, 4097, 4096 + 100, -1 };
+	const off_t places[] = {0, 15, 16, 24, 32, 95, 96, 120, 4096, 4097, 4096 + 100, -1};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
 		char *entry = store();
@@ -210,12 +212,14 @@ static void damage_misses(void **state)
 
 static void other_lengths_miss(void **state)
 {
-	const off_t lengths[] = { 0, 1, 100, 4095, 4096, 4097, 4096 + 64, -1, -2 };
+	const off_t lengths[] = {0, 1, 100, 4095, 4096, 4097, 4096 + 64, -1, -2};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(lengths); i++) {
 		off_t whole = (off_t)(4096 + elf->len);
 		char *entry = store();
-		off_t len = lengths[i] == -1 ? whole - 1 : lengths[i] == -2 ? whole + 1 : lengths[i];
+		off_t len = lengths[i] == -1   ? whole - 1
+			    : lengths[i] == -2 ? whole + 1
+					       : lengths[i];
 
 		assert_int_equal(truncate(entry, len), 0);
 		assert_false(hits());
@@ -338,7 +342,7 @@ static void a_bad_kernel_is_refused_and_not_stored(void **state)
 /* A full disk, played by a limit on file sizes: an error, and nothing is left of the attempt. */
 static void a_failed_write_leaves_nothing(void **state)
 {
-	struct rlimit old, tight = { 4096 + 100, RLIM_INFINITY };
+	struct rlimit old, tight = {4096 + 100, RLIM_INFINITY};
 	struct loader_kernel k;
 	GError *err = NULL;
 
@@ -359,7 +363,7 @@ static void a_failed_write_leaves_nothing(void **state)
 
 static void age(const char *path, time_t seconds)
 {
-	struct timespec t[2] = { { .tv_sec = time(NULL) - seconds }, { .tv_sec = time(NULL) - seconds } };
+	struct timespec t[2] = {{.tv_sec = time(NULL) - seconds}, {.tv_sec = time(NULL) - seconds}};
 
 	assert_int_equal(utimensat(AT_FDCWD, path, t, 0), 0);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loading the kernel beside everything else: unpacking it takes longer than setting up the machine, and
- * storing what was unpacked can wait until the guest runs. Each does so on a thread of its own.
+ * Loading the kernel beside everything else: unpacking it takes longer than setting up the machine,
+ * and storing what was unpacked can wait until the guest runs. Each does so on a thread of its own.
  */
 #ifndef XENOPUS_LOAD_H
 #define XENOPUS_LOAD_H
@@ -37,7 +37,8 @@ void load_start(struct load *l, const char *path, gboolean cached);
  */
 gboolean load_wait(struct load *l, GError **error);
 
-/** load_placed() - The segments are in the guest: store the image if it is new to the cache, and drop it. */
+/** load_placed() - The segments are in the guest: store the image if it is new to the cache, and
+ * drop it. */
 void load_placed(struct load *l);
 
 /** load_done() - Wait for whatever still goes on and free everything. */

@@ -14,9 +14,9 @@
 #include "cache_dir.h"
 #include "internal.h"
 
-#define CACHE_MAGIC	"xenopus-kernel1"	/* 16 bytes with its NUL */
-#define HEADER_SIZE	4096
-#define MAX_PACKED	((size_t)256 << 20)	/* whoever gives a disk image shall not wait for its CRC */
+#define CACHE_MAGIC "xenopus-kernel1" /* 16 bytes with its NUL */
+#define HEADER_SIZE 4096
+#define MAX_PACKED  ((size_t)256 << 20) /* whoever gives a disk image shall not wait for its CRC */
 
 /**
  * struct cache_header - The first page of an entry.
@@ -47,10 +47,11 @@ char *cache_default_dir(void)
 
 static char *key_of(const struct stat *st, const void *data, size_t len)
 {
-	char *text = g_strdup_printf("%ju %ju %zu %jd.%09ld %jd.%09ld %016jx", (uintmax_t)st->st_dev,
-				     (uintmax_t)st->st_ino, len, (intmax_t)st->st_mtim.tv_sec,
-				     st->st_mtim.tv_nsec, (intmax_t)st->st_ctim.tv_sec,
-				     st->st_ctim.tv_nsec, (uintmax_t)lzma_crc64(data, len, 0));
+	char *text =
+		g_strdup_printf("%ju %ju %zu %jd.%09ld %jd.%09ld %016jx", (uintmax_t)st->st_dev,
+				(uintmax_t)st->st_ino, len, (intmax_t)st->st_mtim.tv_sec,
+				st->st_mtim.tv_nsec, (intmax_t)st->st_ctim.tv_sec,
+				st->st_ctim.tv_nsec, (uintmax_t)lzma_crc64(data, len, 0));
 	char *key = g_compute_checksum_for_string(G_CHECKSUM_SHA256, text, -1);
 
 	g_free(text);
@@ -66,8 +67,8 @@ static bool header_fits(const struct cache_header *h, const char *key, size_t fi
 {
 	return memcmp(h->magic, CACHE_MAGIC, sizeof(h->magic)) == 0 && h->crc == header_crc(h) &&
 	       h->format[sizeof(h->format) - 1] == '\0' &&
-	       strncmp(h->key, key, sizeof(h->key)) == 0 &&
-	       h->image_len > 0 && h->image_len == file_len - HEADER_SIZE;
+	       strncmp(h->key, key, sizeof(h->key)) == 0 && h->image_len > 0 &&
+	       h->image_len == file_len - HEADER_SIZE;
 }
 
 /* Map the entry and take it for the kernel's image if every byte of it is as it was stored. */
@@ -100,7 +101,7 @@ static bool take_entry(int fd, struct loader_kernel *k, const char *key)
 static bool look_up(const char *path, int dirfd, const char *key, struct loader_kernel *out)
 {
 	int fd = openat(dirfd, key, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	struct loader_kernel k = { 0 };
+	struct loader_kernel k = {0};
 	bool ok;
 
 	if (fd < 0)
@@ -121,7 +122,7 @@ static bool look_up(const char *path, int dirfd, const char *key, struct loader_
 bool cache_open(const char *path, const char *dir, struct loader_kernel *out, char **note,
 		GError **err)
 {
-	struct loader_kernel packed = { .name = g_strdup(path) };
+	struct loader_kernel packed = {.name = g_strdup(path)};
 	gint64 start = g_get_monotonic_time();
 	GError *trouble = NULL;
 	char *key = NULL;
@@ -188,8 +189,8 @@ static bool write_all(int fd, const void *data, size_t len)
 
 static bool write_entry(int fd, const struct loader_kernel *k)
 {
-	uint8_t page[HEADER_SIZE] = { 0 };
-	struct cache_header h = { .image_len = k->image_len };
+	uint8_t page[HEADER_SIZE] = {0};
+	struct cache_header h = {.image_len = k->image_len};
 
 	memcpy(h.magic, CACHE_MAGIC, sizeof(h.magic));
 	g_strlcpy(h.format, k->format, sizeof(h.format));
@@ -211,7 +212,8 @@ bool cache_store(const struct loader_kernel *k, const char *dir, GError **err)
 	dirfd = cache_dir_open(dir, true, err);
 	if (dirfd < 0)
 		return false;
-	g_snprintf(temporary, sizeof(temporary), CACHE_TEMPORARY "%d-%u", (int)getpid(), g_random_int());
+	g_snprintf(temporary, sizeof(temporary), CACHE_TEMPORARY "%d-%u", (int)getpid(),
+		   g_random_int());
 	fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	ok = fd >= 0 && write_entry(fd, k);
 	if (ok)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The directory of the kernel cache. Everything is done relative to one open descriptor, so nobody can
- * exchange the directory between a check and a use.
+ * The directory of the kernel cache. Everything is done relative to one open descriptor, so nobody
+ * can exchange the directory between a check and a use.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include "cache.h"
 #include "cache_dir.h"
 
-#define TEMPORARY_MAX_AGE	3600	/* seconds; storing takes less than one */
+#define TEMPORARY_MAX_AGE 3600 /* seconds; storing takes less than one */
 
 struct entry {
 	char *name;
@@ -70,7 +70,8 @@ static GPtrArray *list_entries(int dirfd, DIR *dir)
 	struct stat st;
 
 	while ((de = readdir(dir))) {
-		if (fstatat(dirfd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+		if (fstatat(dirfd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    !S_ISREG(st.st_mode))
 			continue;
 		if (g_str_has_prefix(de->d_name, CACHE_TEMPORARY)) {
 			if (now - st.st_mtime > TEMPORARY_MAX_AGE)
@@ -79,7 +80,7 @@ static GPtrArray *list_entries(int dirfd, DIR *dir)
 		}
 		struct entry *e = g_new(struct entry, 1);
 
-		*e = (struct entry){ g_strdup(de->d_name), st.st_mtim, (uint64_t)st.st_size };
+		*e = (struct entry){g_strdup(de->d_name), st.st_mtim, (uint64_t)st.st_size};
 		g_ptr_array_add(list, e);
 	}
 	g_ptr_array_sort(list, newest_first);

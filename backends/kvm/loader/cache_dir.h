@@ -7,7 +7,7 @@
 #include <glib.h>
 
 /** CACHE_TEMPORARY - How the names of entries begin that are still being written. */
-#define CACHE_TEMPORARY	".new-"
+#define CACHE_TEMPORARY ".new-"
 
 /**
  * cache_dir_open() - Open the directory.
