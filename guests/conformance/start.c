@@ -49,6 +49,19 @@ static void test_start_info(void)
 	      start_info->pt_base);
 }
 
+static void test_initrd(void)
+{
+	if (!start_info->mod_len) {
+		skip("the initrd", "none is given");
+		return;
+	}
+	check(!(start_info->flags & SIF_MOD_START_PFN) && start_info->mod_start >= (uint64_t)_end &&
+	      start_info->mod_start < start_info->mfn_list, "the initrd is mapped behind the kernel", "0x%lx, flags 0x%x",
+	      start_info->mod_start, start_info->flags);
+	check(!memcmp((void *)start_info->mod_start, "\177ELF", 4), "... it is what was given", "0x%x",
+	      *(uint32_t *)start_info->mod_start);
+}
+
 static void test_mapping(void)
 {
 	uint64_t end = (start_info->pt_base + (start_info->nr_pt_frames + 1) * PAGE_SIZE + (512 << 10) +
@@ -103,6 +116,7 @@ void guest_main(void)
 {
 	test_registers();
 	test_start_info();
+	test_initrd();
 	test_mapping();
 	test_hypercall_page();
 }

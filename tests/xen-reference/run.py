@@ -4,9 +4,9 @@
 
     run.py [--xen FILE] GUEST...
 
-Each GUEST boots as the initial domain of Xen in QEMU's emulation (no KVM needed), and its verdict lines are
-read from the serial line. FILE is the hypervisor out of Debian's package, unpacked; without it the package is fetched
-with `apt-get download` into ~/.cache/xenopus. Needs qemu-system-x86.
+Each GUEST boots as the initial domain of Xen in QEMU's emulation (no KVM needed), with itself as its initrd, and its
+verdict lines are read from the serial line. FILE is the hypervisor out of Debian's package, unpacked; without it the
+package is fetched with `apt-get download` into ~/.cache/xenopus. Needs qemu-system-x86.
 
 The emulated CPU is not right in everything. What it gets wrong, and no hypervisor can mend, is listed in
 EMULATOR and does not count; everything else that fails here is an error in the kernel that expects it.
@@ -61,7 +61,7 @@ def fetch_xen():
 def verdicts(xen, guest):
     """The guest's own lines, up to its end or TIMEOUT."""
     command = ['qemu-system-x86_64', '-accel', 'tcg', '-cpu', 'Haswell,-hle,-rtm', '-m', '256', '-display', 'none',
-               '-nodefaults', '-serial', 'stdio', '-no-reboot', '-kernel', str(xen), '-initrd', guest,
+               '-nodefaults', '-serial', 'stdio', '-no-reboot', '-kernel', str(xen), '-initrd', f'{guest},{guest}',
                '-append', 'console=com1 com1=115200,8n1 dom0_mem=64M dom0_max_vcpus=1 noreboot=1']
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL) as qemu:
