@@ -75,7 +75,9 @@ static void count_entry(struct audit *a, struct frame *t, uint64_t e, bool check
 
 static void check_reserved(struct audit *a, struct frame *t, unsigned slot, uint64_t e)
 {
-	if ((e ^ m2p_slot(slot)) & ~(PTE_A | PTE_D))
+	bool hidden = !e && slot <= L4_M2P && m2p_strict(t->owner);
+
+	if (!hidden && ((e ^ m2p_slot(slot)) & ~(PTE_A | PTE_D)))
 		bad(a, frame_mfn(t).n, "reserved slot %u is %#llx", slot, (unsigned long long)e);
 }
 

@@ -75,16 +75,24 @@ int base_set_kernel(struct vcpu *v, mfn_t mfn, bool preemptible)
 		return 0;
 	}
 	rc = set_base(v, &v->gate.cr3_kernel, mfn, preemptible);
-	if (!rc)
+	if (!rc) {
+		if (m2p_strict(v->domain))
+			m2p_show(frame_of(mfn), true);
 		segdesc_new_tables(v);
+	}
 	return rc;
 }
 
 int base_set_user(struct vcpu *v, mfn_t mfn, bool preemptible)
 {
+	int rc;
+
 	if (v->gate.cr3_user == mfn.n << PAGE_SHIFT)
 		return 0;
-	return set_base(v, &v->gate.cr3_user, mfn, preemptible);
+	rc = set_base(v, &v->gate.cr3_user, mfn, preemptible);
+	if (!rc && mfn.n && m2p_strict(v->domain))
+		m2p_show(frame_of(mfn), false);
+	return rc;
 }
 
 int mm_set_kernel_base(struct vcpu *v, mfn_t mfn)

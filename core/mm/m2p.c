@@ -63,11 +63,28 @@ small:
 	return -XEN_ENOMEM;
 }
 
+static bool is_m2p_slot(unsigned slot)
+{
+	return slot == L4_M2P || (slot == L4_M2P_TRADITIONAL && plat_info()->slot256_visible);
+}
+
 uint64_t m2p_slot(unsigned slot)
 {
-	if (slot == L4_M2P || (slot == L4_M2P_TRADITIONAL && plat_info()->slot256_visible))
-		return m2p_root;
-	return plat_root_slot(slot);
+	return is_m2p_slot(slot) ? m2p_root : plat_root_slot(slot);
+}
+
+bool m2p_strict(const struct domain *d)
+{
+	return d->mm.vm_assist >> VMASST_TYPE_m2p_strict & 1;
+}
+
+void m2p_show(struct frame *f, bool show)
+{
+	const uint64_t *table = frame_ptr(f);
+
+	for (unsigned slot = L4_M2P_TRADITIONAL; slot <= L4_M2P; slot++)
+		if (is_m2p_slot(slot) && !(table[slot] & PTE_P) == show)
+			plat_pt_write(frame_mfn(f), slot, show ? m2p_root : 0, 4);
 }
 
 void m2p_set(mfn_t mfn, uint64_t pfn)

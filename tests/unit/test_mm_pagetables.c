@@ -327,6 +327,32 @@ static void base_pointers(void **state)
 	assert_int_equal(page(w.l4)->type_count, 2);
 }
 
+/* VMASST_TYPE_m2p_strict: user mode does not see the M2P. */
+static void strict_m2p(void **state)
+{
+	const uint64_t *l4 = world_ptr(&w, w.l4), *user = world_ptr(&w, 70);
+	uint64_t m2p = l4[257];
+
+	(void)state;
+	w.d->mm.vm_assist |= UINT64_C(1) << VMASST_TYPE_m2p_strict;
+	assert_int_equal(world_protect(&w, 70, PTE_RO), 0);
+	assert_int_equal(world_mmuext(&w, MMUEXT_NEW_USER_BASEPTR, w.p2m[70], 0), 0);
+	assert_int_equal(user[256], 0);
+	assert_int_equal(user[257], 0);
+	assert_int_equal(user[258], tp.root_slot[2]);
+	assert_int_equal(l4[257], m2p);
+	world_audit();
+	/* the same table as kernel's */
+	assert_int_equal(world_mmuext(&w, MMUEXT_NEW_USER_BASEPTR, w.p2m[w.l4], 0), 0);
+	assert_int_equal(l4[257], 0);
+	((uint64_t *)world_ptr(&w, 71))[272] = entry(w.l3, PTE_WR);
+	assert_int_equal(world_protect(&w, 71, PTE_RO), 0);
+	assert_int_equal(world_mmuext(&w, MMUEXT_NEW_BASEPTR, w.p2m[71], 0), 0);
+	assert_int_equal(world_mmuext(&w, MMUEXT_NEW_BASEPTR, w.p2m[w.l4], 0), 0);
+	assert_int_equal(l4[257], m2p);
+	assert_int_equal(l4[256], m2p);
+}
+
 static void va_mapping(void **state)
 {
 	uint64_t *map = world_ptr(&w, 1);
@@ -424,20 +450,11 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	static const struct CMUnitTest tests[] = {
-		TEST(start_of_day),
-		TEST(m2p_is_mapped),
-		TEST(l1_entries),
-		TEST(l1_refusals),
-		TEST(accessed_and_dirty),
-		TEST(upper_levels),
-		TEST(reserved_slots),
-		TEST(recursive_mapping),
-		TEST(loops),
-		TEST(pinning),
-		TEST(base_pointers),
-		TEST(va_mapping),
-		TEST(stores_outside_tables),
-		TEST(batches),
+		TEST(start_of_day),   TEST(m2p_is_mapped),	   TEST(l1_entries),
+		TEST(l1_refusals),    TEST(accessed_and_dirty),	   TEST(upper_levels),
+		TEST(reserved_slots), TEST(recursive_mapping),	   TEST(loops),
+		TEST(pinning),	      TEST(base_pointers),	   TEST(strict_m2p),
+		TEST(va_mapping),     TEST(stores_outside_tables), TEST(batches),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
