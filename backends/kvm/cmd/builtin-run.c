@@ -130,6 +130,8 @@ static void print_stats(const struct foreground *fg, uint64_t loaded_ns)
 		fprintf(stderr, "start to first console output: %.1f ms\n",
 			(double)(fg->first_output_ns - fg->started_ns) / 1e6);
 	fprintf(stderr, "start to end: %.1f ms\n", (double)(fg->ended_ns - fg->started_ns) / 1e6);
+	/* In a stopped machine; says so on the log if an invariant of the frame table is broken. */
+	fprintf(stderr, "frame table audit: %u violations\n", mm_audit());
 	print_status_line("RssAnon:");
 	print_status_line("RssFile:");
 	print_status_line("RssShmem:");
