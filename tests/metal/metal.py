@@ -34,11 +34,18 @@ class Run:
         self.text = text.replace('\r', '')
 
 
-def boot(bundle=None, words='log-level=info', memory=256, cpu='Haswell,-hle,-rtm', limit=100, typed=b''):
-    """A domain that powers off ends with status 0, one that crashes or a refusal with 1, a panic with 3."""
+def boot(bundle=None, words='log-level=info', memory=256, cpu='Haswell,-hle,-rtm', limit=100, typed=b'',
+         medium=None):
+    """A domain that powers off ends with status 0, one that crashes or a refusal with 1, a panic with 3.
+
+    medium: options of QEMU's to boot from something else than image and bundle (PVH)
+    """
     command = [QEMU, '-accel', 'tcg', '-cpu', cpu, '-m', str(memory), '-display', 'none', '-no-reboot', '-monitor',
-               'none', '-nodefaults', '-serial', 'stdio', '-device', 'isa-debug-exit,iobase=0xf4,iosize=4',
-               '-kernel', os.environ['XENOPUS_ELF'], '-append', f'debug-exit {words}']
+               'none', '-nodefaults', '-serial', 'stdio', '-device', 'isa-debug-exit,iobase=0xf4,iosize=4']
+    if medium:
+        command += medium
+    else:
+        command += ['-kernel', os.environ['XENOPUS_ELF'], '-append', f'debug-exit {words}']
     if bundle:
         command += ['-initrd', bundle]
     try:
