@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * domain_create(): from a kernel image to a paused domain at its first instruction. The plan is made and checked
- * first (builder_layout.c); from then on only running out of memory can fail, and whatever fails leaves
- * nothing allocated.
+ * domain_create(): from a kernel image to a paused domain at its first instruction. The plan is
+ * made and checked first (builder_layout.c); from then on only running out of memory can fail, and
+ * whatever fails leaves nothing allocated.
  */
 #include "xenopus/io.h"
 #include "builder.h"
@@ -17,8 +17,8 @@ mfn_t builder_mfn(const struct builder *b, uint64_t pfn)
 }
 
 /**
- * populate() - give the domain its memory. The P2M list is written into the very frames that will show it
- * to the guest; they are taken first, and get their place in the list when its turn comes.
+ * populate() - give the domain its memory. The P2M list is written into the very frames that will
+ * show it to the guest; they are taken first, and get their place in the list when its turn comes.
  */
 static int populate(struct builder *b)
 {
@@ -32,7 +32,8 @@ static int populate(struct builder *b)
 	}
 	for (uint64_t pfn = 0; pfn < l->nr_pages; pfn++) {
 		uint64_t *page = plat_frame_ptr(b->list[pfn / 512]);
-		mfn_t mfn = pfn_in(&l->p2m, pfn) ? b->list[pfn - l->p2m.first] : mm_alloc_domain_frame(b->d);
+		mfn_t mfn = pfn_in(&l->p2m, pfn) ? b->list[pfn - l->p2m.first]
+						 : mm_alloc_domain_frame(b->d);
 
 		if (!mfn_valid_number(mfn))
 			return -XEN_ENOMEM;
@@ -60,7 +61,9 @@ static int connect(struct builder *b)
 	return b->console_port < 0 ? b->console_port : 0;
 }
 
-/** boot_context() - virtual CPU 0's first registers (xen/arch-x86/xen.h; Xen's tools set the same). */
+/**
+ * boot_context() - virtual CPU 0's first registers (xen/arch-x86/xen.h; Xen's tools set the same).
+ */
 static void boot_context(const struct builder *b, mfn_t l4, struct vcpu_guest_context *c)
 {
 	const struct start_layout *l = &b->layout;
@@ -125,7 +128,10 @@ static domid_t free_domid(void)
 	return id;
 }
 
-/** make_domain() - an empty domain with its virtual CPUs; b->d stays NULL when there is nothing to destroy. */
+/**
+ * make_domain() - an empty domain with its virtual CPUs; b->d stays NULL when there is nothing to
+ * destroy.
+ */
 static int make_domain(struct builder *b)
 {
 	const struct domain_config *cfg = b->cfg;
@@ -169,9 +175,14 @@ struct domain *domain_create(const struct domain_config *cfg)
 	if (b.d)
 		domain_destroy(b.d);
 	if (rc == -XEN_ENOMEM)
-		build_error(cfg, "the machine has not enough free memory for a domain of %llu MiB: give it less",
+		build_error(cfg,
+			    "the machine has not enough free memory for a domain of %llu MiB: give "
+			    "it less",
 			    (unsigned long long)cfg->memory_pages >> 8);
 	else
-		build_error(cfg, "the core refused the domain it was building (error %d): please report this", -rc);
+		build_error(cfg,
+			    "the core refused the domain it was building (error %d): please report "
+			    "this",
+			    -rc);
 	return NULL;
 }

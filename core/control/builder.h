@@ -1,18 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The domain builder's inside: where every element of the start of day goes (builder_layout.c), what is written
- * there (builder_fill.c, builder_tables.c), and who calls them in which order (builder.c).
+ * The domain builder's inside: where every element of the start of day goes (builder_layout.c),
+ * what is written there (builder_fill.c, builder_tables.c), and who calls them in which order
+ * (builder.c).
  *
- *	virt_base                                                                  virt_end (4 MiB aligned)
- *	| hole | kernel | initrd | P2M | start_info | store | console | tables | stack | >= 512 KiB |
- *	pfn 0 ...                    (1)                                                            | initrd | P2M list | its tables |
- *	                                                                                              (2)      (3)
+ *	pfn 0     virt_base
+ *		  hole up to the kernel's first address
+ *		  kernel
+ *		  initrd                                  (1)
+ *		  P2M list                                (2)
+ *		  start_info, store ring, console ring
+ *		  page tables                             read-only; L4, L3s, L2s, L1s
+ *		  stack
+ *		  at least 512 KiB
+ *	mapped    virt_base + a multiple of 4 MiB: the end of the initial mapping
+ *		  initrd                                  (1)
+ *		  P2M list, its page tables               (2)
+ *	used      the rest of the domain's memory
  *
- *	(1) initrd and P2M list lie in the initial mapping, unless
- *	(2) the kernel takes an initrd by frame number (MOD_START_PFN): it is then unmapped, behind the region;
- *	(3) the kernel wants its P2M list elsewhere (INIT_P2M): list and page tables for it are behind the region.
+ *	(1) the upper place, unless the kernel takes an initrd by frame number (MOD_START_PFN)
+ *	(2) the upper place, unless the kernel wants the list elsewhere (INIT_P2M)
  *
- * Pseudo-physical frames are handed out from 0 without gaps, so the initial region is virt_base + pfn * 4096.
+ * Pseudo-physical frames are handed out from 0 without gaps, so the initial region is
+ * virt_base + pfn * 4096.
  */
 #ifndef XENOPUS_BUILDER_H
 #define XENOPUS_BUILDER_H
@@ -53,7 +63,10 @@ struct start_layout {
 	struct pfn_range tables;
 };
 
-/** struct builder - one construction. Frame numbers live in the guest's own P2M list from the first moment. */
+/**
+ * struct builder - one construction. Frame numbers live in the guest's own P2M list from the first
+ * moment.
+ */
 struct builder {
 	const struct domain_config *cfg;
 	struct start_layout layout;
@@ -68,7 +81,10 @@ struct builder {
 int build_error(const struct domain_config *cfg, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/** start_layout_plan() - check @cfg wholly and decide where everything goes. 0, or -errno and cfg->error. */
+/**
+ * start_layout_plan() - check @cfg wholly and decide where everything goes. 0, or -errno and
+ * cfg->error.
+ */
 int start_layout_plan(const struct domain_config *cfg, struct start_layout *out);
 
 /** layout_va() - where the initial mapping shows @pfn. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a guest finds in its memory at the start of day: kernel, initrd, hypercall page, start_info, rings.
+ * What a guest finds in its memory at the start of day: kernel, initrd, hypercall page, start_info,
+ * rings.
  */
 
 #include "builder.h"
@@ -38,7 +39,8 @@ static void put(const struct builder *b, uint64_t phys, const void *data, uint64
 static void fill_kernel(const struct builder *b)
 {
 	const struct kernel_image *k = b->cfg->kernel;
-	uint64_t written = k->vstart; /* frames come zeroed; below this something may have been put */
+	uint64_t written =
+		k->vstart; /* frames come zeroed; below this something may have been put */
 
 	for (unsigned i = 0; i < k->nr_segments; i++) {
 		const struct kernel_segment *s = &k->segments[i];
@@ -81,7 +83,8 @@ static void fill_start_info(const struct builder *b)
 		si->nr_p2m_frames = l->p2m.nr + l->p2m_tables.nr;
 	}
 	if (l->initrd.nr) {
-		si->mod_start = l->initrd_unmapped ? l->initrd.first : layout_va(l, l->initrd.first);
+		si->mod_start =
+			l->initrd_unmapped ? l->initrd.first : layout_va(l, l->initrd.first);
 		si->mod_len = cfg->initrd_size;
 		if (l->initrd_unmapped)
 			si->flags |= SIF_MOD_START_PFN;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The plan of a start of day: pure arithmetic on a domain_config, no memory touched, so it can refuse everything
- * that cannot be built before anything is allocated. Rules: xen/xen.h, "Start-of-day memory layout".
+ * The plan of a start of day: pure arithmetic on a domain_config, no memory touched, so it can
+ * refuse everything that cannot be built before anything is allocated. Rules: xen/xen.h,
+ * "Start-of-day memory layout".
  */
 
 #include "xenopus/layout.h"
@@ -34,7 +35,7 @@ static bool region_ok(uint64_t va, uint64_t bytes)
 
 	if (last < va || !va_guest_ok(va) || !va_guest_ok(last))
 		return false;
-	/* Both ends are good; nothing between may be a hole: the hypervisor's or the non-canonical one. */
+	/* Both ends are good; between them no hole may be: the hypervisor's, the non-canonical. */
 	return (va < RESERVED_VIRT_START) == (last < RESERVED_VIRT_START) &&
 	       va_canonical(va) && (va >> 63) == (last >> 63);
 }
@@ -44,12 +45,14 @@ static int check_segments(const struct domain_config *cfg, const struct kernel_i
 	for (unsigned i = 0; i < k->nr_segments; i++) {
 		const struct kernel_segment *s = &k->segments[i];
 
-		if (s->filesz > s->memsz || (s->filesz && !s->data) || s->va < k->vstart || s->va > k->vend ||
-		    s->memsz > k->vend - s->va)
-			return build_error(cfg, "kernel segment %u (%#llx, %llu bytes) lies outside the kernel image "
-					   "(%#llx-%#llx): the image is damaged", i,
-					   (unsigned long long)s->va, (unsigned long long)s->memsz,
-					   (unsigned long long)k->vstart, (unsigned long long)k->vend);
+		if (s->filesz > s->memsz || (s->filesz && !s->data) || s->va < k->vstart ||
+		    s->va > k->vend || s->memsz > k->vend - s->va)
+			return build_error(
+				cfg,
+				"kernel segment %u (%#llx, %llu bytes) lies outside the kernel "
+				"image (%#llx-%#llx): the image is damaged",
+				i, (unsigned long long)s->va, (unsigned long long)s->memsz,
+				(unsigned long long)k->vstart, (unsigned long long)k->vend);
 	}
 	return 0;
 }
@@ -61,7 +64,8 @@ static int check_config(const struct domain_config *cfg)
 
 	if (!k || !k->nr_segments || k->vend <= k->vstart || k->vstart < k->virt_base ||
 	    !region_ok(k->virt_base, k->vend - k->virt_base))
-		return build_error(cfg, "the kernel image has no usable extent in the guest's address space");
+		return build_error(
+			cfg, "the kernel image has no usable extent in the guest's address space");
 	if (k->virt_base & (PAGE_SIZE - 1))
 		return build_error(cfg, "the kernel's VIRT_BASE %#llx is not a page boundary",
 				   (unsigned long long)k->virt_base);
@@ -71,24 +75,32 @@ static int check_config(const struct domain_config *cfg)
 	if (k->entry < k->vstart || k->entry >= k->vend)
 		return build_error(cfg, "the kernel's entry point %#llx is outside its image",
 				   (unsigned long long)k->entry);
-	if (k->hypercall_page && (k->hypercall_page & (PAGE_SIZE - 1) || k->hypercall_page < k->vstart ||
-				  k->hypercall_page > k->vend - PAGE_SIZE))
-		return build_error(cfg, "the kernel's HYPERCALL_PAGE %#llx is not a page of its image",
+	if (k->hypercall_page &&
+	    (k->hypercall_page & (PAGE_SIZE - 1) || k->hypercall_page < k->vstart ||
+	     k->hypercall_page > k->vend - PAGE_SIZE))
+		return build_error(cfg,
+				   "the kernel's HYPERCALL_PAGE %#llx is not a page of its image",
 				   (unsigned long long)k->hypercall_page);
 	if (cfg->vcpus < 1 || cfg->vcpus > MAX_VCPUS)
-		return build_error(cfg, "%u virtual CPUs asked for: give 1 to %u", cfg->vcpus, MAX_VCPUS);
+		return build_error(cfg, "%u virtual CPUs asked for: give 1 to %u", cfg->vcpus,
+				   MAX_VCPUS);
 	if (cfg->cmdline && xstrlen(cfg->cmdline) >= MAX_GUEST_CMDLINE)
 		return build_error(cfg, "kernel arguments are %llu characters long: at most %u fit",
-				   (unsigned long long)xstrlen(cfg->cmdline), MAX_GUEST_CMDLINE - 1);
+				   (unsigned long long)xstrlen(cfg->cmdline),
+				   MAX_GUEST_CMDLINE - 1);
 	if (cfg->memory_pages >= plat_info()->frames)
-		return build_error(cfg, "memory of %llu MiB is more than this machine's %llu MiB: give less memory",
-				   (unsigned long long)cfg->memory_pages >> 8,
-				   (unsigned long long)plat_info()->frames >> 8);
+		return build_error(
+			cfg,
+			"memory of %llu MiB is more than this machine's %llu MiB: give less memory",
+			(unsigned long long)cfg->memory_pages >> 8,
+			(unsigned long long)plat_info()->frames >> 8);
 	if (cfg->initrd_size && !cfg->initrd)
 		return build_error(cfg, "the initrd has a size but no data");
 	if (cfg->max_pages && cfg->max_pages < cfg->memory_pages)
-		return build_error(cfg, "memory of %llu MiB is more than its own maximum of %llu MiB",
-				   (unsigned long long)cfg->memory_pages >> 8, (unsigned long long)cfg->max_pages >> 8);
+		return build_error(cfg,
+				   "memory of %llu MiB is more than its own maximum of %llu MiB",
+				   (unsigned long long)cfg->memory_pages >> 8,
+				   (unsigned long long)cfg->max_pages >> 8);
 	return 0;
 }
 
@@ -109,7 +121,8 @@ static uint64_t tables_for(uint64_t first_va, uint64_t last_va, unsigned level)
 }
 
 /** tables_shared() - how many tables of @level two disjoint ranges have in common. */
-static uint64_t tables_shared(uint64_t a_first, uint64_t a_last, uint64_t b_first, uint64_t b_last, unsigned level)
+static uint64_t tables_shared(uint64_t a_first, uint64_t a_last, uint64_t b_first, uint64_t b_last,
+			      unsigned level)
 {
 	unsigned shift = PAGE_SHIFT + 9 * level;
 	uint64_t lo = max_t(uint64_t, a_first >> shift, b_first >> shift);
@@ -131,9 +144,13 @@ static int plan_region(const struct domain_config *cfg, struct start_layout *l, 
 
 		end = (need + REGION_ALIGN - 1) & ~(REGION_ALIGN - 1);
 		last = end - 1;
-		if (need < l->virt_base || last < l->virt_base || !region_ok(l->virt_base, last - l->virt_base + 1))
-			return build_error(cfg, "kernel and initrd do not fit into the guest's address space above "
-					   "VIRT_BASE %#llx: use a smaller initrd", (unsigned long long)l->virt_base);
+		if (need < l->virt_base || last < l->virt_base ||
+		    !region_ok(l->virt_base, last - l->virt_base + 1))
+			return build_error(
+				cfg,
+				"kernel and initrd do not fit into the guest's address space above "
+				"VIRT_BASE %#llx: use a smaller initrd",
+				(unsigned long long)l->virt_base);
 		for (unsigned level = 1; level <= 3; level++)
 			n += tables_for(l->virt_base, last, level);
 		if (n <= tables)
@@ -149,15 +166,21 @@ static int plan_region(const struct domain_config *cfg, struct start_layout *l, 
 	return 0;
 }
 
-/** plan_p2m_tables() - tables for the list at INIT_P2M that the initial mapping does not have already. */
+/**
+ * plan_p2m_tables() - tables for the list at INIT_P2M that the initial mapping does not have
+ * already.
+ */
 static int plan_p2m_tables(const struct domain_config *cfg, struct start_layout *l)
 {
 	uint64_t first = l->p2m_va, last = first + (l->p2m.nr << PAGE_SHIFT) - 1;
 	uint64_t region_last = layout_va(l, l->mapped) - 1;
 
 	if (!region_ok(first, l->p2m.nr << PAGE_SHIFT) || last >= l->virt_base)
-		return build_error(cfg, "the P2M list for %llu MiB does not fit at the kernel's INIT_P2M %#llx: give less "
-				   "memory", (unsigned long long)l->nr_pages >> 8, (unsigned long long)first);
+		return build_error(cfg,
+				   "the P2M list for %llu MiB does not fit at the kernel's "
+				   "INIT_P2M %#llx: give less "
+				   "memory",
+				   (unsigned long long)l->nr_pages >> 8, (unsigned long long)first);
 	l->p2m_tables.nr = 0;
 	for (unsigned level = 1; level <= 3; level++)
 		l->p2m_tables.nr += tables_for(first, last, level) -
@@ -175,16 +198,23 @@ int start_layout_plan(const struct domain_config *cfg, struct start_layout *l)
 	if (rc)
 		return rc;
 	if (cfg->initrd_size >> PAGE_SHIFT >= cfg->memory_pages)
-		return build_error(cfg, "memory of %llu MiB is too small for an initrd of %llu MiB: give more memory or a "
-				   "smaller initrd", (unsigned long long)cfg->memory_pages >> 8,
+		return build_error(cfg,
+				   "memory of %llu MiB is too small for an initrd of %llu MiB: "
+				   "give more memory or a "
+				   "smaller initrd",
+				   (unsigned long long)cfg->memory_pages >> 8,
 				   (unsigned long long)pages_of(cfg->initrd_size) >> 8);
 
 	*l = (struct start_layout){ .virt_base = k->virt_base, .nr_pages = cfg->memory_pages };
 	l->initrd.nr = pages_of(cfg->initrd_size);
 	l->initrd_unmapped = l->initrd.nr && k->mod_start_pfn;
 	l->p2m.nr = pages_of(cfg->memory_pages * sizeof(uint64_t));
-	/* As the Xen tools do: a list base that is unaligned or not below the kernel is no list base. */
-	l->p2m_elsewhere = k->init_p2m && !(k->init_p2m & (PAGE_SIZE - 1)) && k->init_p2m < k->virt_base;
+	/*
+	 * As the Xen tools do: a list base that is unaligned or not below the kernel is no list
+	 * base.
+	 */
+	l->p2m_elsewhere =
+		k->init_p2m && !(k->init_p2m & (PAGE_SIZE - 1)) && k->init_p2m < k->virt_base;
 
 	next = pages_of(k->vend - k->virt_base);
 	if (l->initrd.nr && !l->initrd_unmapped)
@@ -212,7 +242,9 @@ int start_layout_plan(const struct domain_config *cfg, struct start_layout *l)
 		l->p2m_tables.first = take(&l->used, l->p2m_tables.nr);
 	}
 	if (l->used > l->nr_pages)
-		return build_error(cfg, "memory of %llu MiB is too small for kernel and initrd: give at least %llu MiB",
+		return build_error(cfg,
+				   "memory of %llu MiB is too small for kernel and initrd: give at "
+				   "least %llu MiB",
 				   (unsigned long long)cfg->memory_pages >> 8,
 				   (unsigned long long)((l->used + 255) >> 8) + 1);
 	return 0;

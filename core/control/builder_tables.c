@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The bootstrap page tables: the initial region one to one, read-only where it shows its own tables, and the P2M
- * list at INIT_P2M. They are plain memory while written here; validation and pinning follow and judge them like
- * any guest's, so a mistake here is a refused domain, not a hole.
+ * The bootstrap page tables: the initial region one to one, read-only where it shows its own
+ * tables, and the P2M list at INIT_P2M. They are plain memory while written here; validation and
+ * pinning follow and judge them like any guest's, so a mistake here is a refused domain, not a
+ * hole.
  *
  * Order of the frames (xen/xen.h: pt_base points at the first): L4, all L3s, all L2s, all L1s.
  */
@@ -16,7 +17,9 @@ static uint64_t *table_at(const struct builder *b, uint64_t pfn)
 	return plat_frame_ptr(builder_mfn(b, pfn));
 }
 
-/** descend() - the entry of @table at @level for @va; a missing table is taken from b->next_table. */
+/**
+ * descend() - the entry of @table at @level for @va; a missing table is taken from b->next_table.
+ */
 static uint64_t *descend(struct builder *b, uint64_t *table, uint64_t va, unsigned level)
 {
 	uint64_t *e = &table[pt_index(va, level)];
@@ -27,8 +30,8 @@ static uint64_t *descend(struct builder *b, uint64_t *table, uint64_t va, unsign
 }
 
 /**
- * make_level() - let every table of @level that maps @va .. @last exist. Going level by level over the whole
- * range, not page by page, is what puts the frames into the promised order.
+ * make_level() - let every table of @level that maps @va .. @last exist. Going level by level over
+ * the whole range, not page by page, is what puts the frames into the promised order.
  */
 static void make_level(struct builder *b, uint64_t va, uint64_t last, unsigned level)
 {

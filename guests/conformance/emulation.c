@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Privileged instructions that the hypervisor executes for a guest kernel, and the ones it refuses. */
+/*
+ * Privileged instructions that the hypervisor executes for a guest kernel, and the ones it refuses.
+ */
 #include "guest.h"
 
 const char guest_topic[] = "emulation";
@@ -17,7 +19,9 @@ static struct regs4 cpuid(uint32_t leaf, uint32_t sub)
 {
 	struct regs4 r;
 
-	__asm__ volatile("cpuid" : "=a"(r.a), "=b"(r.b), "=c"(r.c), "=d"(r.d) : "0"(leaf), "2"(sub));
+	__asm__ volatile("cpuid"
+			 : "=a"(r.a), "=b"(r.b), "=c"(r.c), "=d"(r.d)
+			 : "0"(leaf), "2"(sub));
 	return r;
 }
 
@@ -25,7 +29,8 @@ static struct regs4 cpuid_forced(uint32_t leaf, uint32_t sub)
 {
 	struct regs4 r;
 
-	__asm__ volatile("ud2\n\t.ascii \"xen\"\n\tcpuid" : "=a"(r.a), "=b"(r.b), "=c"(r.c), "=d"(r.d)
+	__asm__ volatile("ud2\n\t.ascii \"xen\"\n\tcpuid"
+			 : "=a"(r.a), "=b"(r.b), "=c"(r.c), "=d"(r.d)
 			 : "0"(leaf), "2"(sub));
 	return r;
 }
@@ -34,19 +39,20 @@ static void test_cpuid(void)
 {
 	struct regs4 r = cpuid_forced(0x40000000, 0), bare = cpuid(0, 0);
 
-	check(r.b == 0x566e6558 && r.c == 0x65584d4d && r.d == 0x4d4d566e, "forced cpuid: the Xen signature",
-	      "0x%x 0x%x 0x%x", r.b, r.c, r.d);
+	check(r.b == 0x566e6558 && r.c == 0x65584d4d && r.d == 0x4d4d566e,
+	      "forced cpuid: the Xen signature", "0x%x 0x%x 0x%x", r.b, r.c, r.d);
 	check(r.a >= 0x40000002, "... its leaves", "0x%x", r.a);
 	r = cpuid_forced(0x40000001, 0);
 	check_eq("... the version", r.a, HC2(xen_version, XENVER_version, 0));
 	r = cpuid_forced(0, 0);
-	check(r.b == bare.b && r.c == bare.c && r.d == bare.d && r.a >= 7, "the vendor is the same bare and forced",
-	      "0x%x 0x%x", r.b, bare.b);
+	check(r.b == bare.b && r.c == bare.c && r.d == bare.d && r.a >= 7,
+	      "the vendor is the same bare and forced", "0x%x 0x%x", r.b, bare.b);
 	r = cpuid_forced(1, 0);
-	check(r.d & 1 << 0 && r.d & 1 << 25 && r.d & 1 << 26, "FPU, SSE and SSE2 are there", "edx 0x%x", r.d);
-	check(!(r.c & 1 << 5), "VMX is not", "ecx 0x%x", r.c);
-	check(!(r.d & 1 << 12) || start_info->flags & SIF_INITDOMAIN, "MTRRs are not, but for the initial domain",
+	check(r.d & 1 << 0 && r.d & 1 << 25 && r.d & 1 << 26, "FPU, SSE and SSE2 are there",
 	      "edx 0x%x", r.d);
+	check(!(r.c & 1 << 5), "VMX is not", "ecx 0x%x", r.c);
+	check(!(r.d & 1 << 12) || start_info->flags & SIF_INITDOMAIN,
+	      "MTRRs are not, but for the initial domain", "edx 0x%x", r.d);
 	r = cpuid_forced(0x80000001, 0);
 	check(r.d & 1 << 29, "long mode is there", "edx 0x%x", r.d);
 	check(!(r.d & 1 << 26), "1 GiB pages are not", "edx 0x%x", r.d);
@@ -68,22 +74,39 @@ static void test_xsave(void)
 	check(d0.c >= 576 && d0.b <= d0.c, "the area's sizes", "%u of %u", d0.b, d0.c);
 	d1 = cpuid_forced(0xd, 1);
 	check(!(d1.a & 8), "XSAVES is not offered", "0x%x", d1.a);
-	__asm__ volatile("mov %%cr4, %%rax\n\tor $0x40000, %%rax\n\tmov %%rax, %%cr4" : : : "rax", "memory");
-	TRY("xor %%ecx, %%ecx\n\txgetbv\n\tmov %%eax, %[lo]\n\tmov %%edx, %[hi]", : [lo] "=m"(lo), [hi] "=m"(hi) : :
-	    TRY_CLOBBERS, "rcx", "rdx");
+	__asm__ volatile("mov %%cr4, %%rax\n\tor $0x40000, %%rax\n\tmov %%rax, %%cr4"
+			 :
+			 :
+			 : "rax", "memory");
+	TRY("xor %%ecx, %%ecx\n\txgetbv\n\tmov %%eax, %[lo]\n\tmov %%edx, %[hi]",
+	    : [lo] "=m"(lo), [hi] "=m"(hi)
+	    :
+	    : TRY_CLOBBERS, "rcx", "rdx");
 	check(!trap.count && lo & 1, "xgetbv", "%u traps, 0x%x", trap.count, lo);
-	TRY("xor %%ecx, %%ecx\n\txor %%edx, %%edx\n\tmov %[v], %%eax\n\txsetbv", : : [v] "r"(d0.a & 7) :
-	    TRY_CLOBBERS, "rcx", "rdx");
+	TRY("xor %%ecx, %%ecx\n\txor %%edx, %%edx\n\tmov %[v], %%eax\n\txsetbv",
+	    :
+	    : [v] "r"(d0.a & 7)
+	    : TRY_CLOBBERS, "rcx", "rdx");
 	check_eq("xsetbv", trap.count, 0);
-	TRY("xor %%ecx, %%ecx\n\txgetbv\n\tmov %%eax, %[lo]", : [lo] "=m"(lo) : : TRY_CLOBBERS, "rcx", "rdx");
+	TRY("xor %%ecx, %%ecx\n\txgetbv\n\tmov %%eax, %[lo]",
+	    : [lo] "=m"(lo)
+	    :
+	    : TRY_CLOBBERS, "rcx", "rdx");
 	if (lo != (d0.a & 7) && (lo & d0.a & 7) == (d0.a & 7))
 		skip("... is what xgetbv reads", "user code sees this host's own XCR0");
 	else
 		check_eq("... is what xgetbv reads", lo, d0.a & 7);
 	check_eq("... and leaf 0xd has its size", cpuid_forced(0xd, 0).b >= 576, 1);
-	TRY("xor %%ecx, %%ecx\n\txor %%edx, %%edx\n\tmov $2, %%eax\n1:xsetbv", : : : TRY_CLOBBERS, "rcx", "rdx");
-	check(trap.count == 1 && trap.frame.vector == 13, "XCR0 without x87 is #GP", "%u traps", trap.count);
-	TRY("mov $1, %%ecx\n\txor %%edx, %%edx\n\tmov $3, %%eax\n1:xsetbv", : : : TRY_CLOBBERS, "rcx", "rdx");
+	TRY("xor %%ecx, %%ecx\n\txor %%edx, %%edx\n\tmov $2, %%eax\n1:xsetbv",
+	    :
+	    :
+	    : TRY_CLOBBERS, "rcx", "rdx");
+	check(trap.count == 1 && trap.frame.vector == 13, "XCR0 without x87 is #GP", "%u traps",
+	      trap.count);
+	TRY("mov $1, %%ecx\n\txor %%edx, %%edx\n\tmov $3, %%eax\n1:xsetbv",
+	    :
+	    :
+	    : TRY_CLOBBERS, "rcx", "rdx");
 	check(trap.count == 1 && trap.frame.vector == 13, "XCR1 is #GP", "%u traps", trap.count);
 }
 
@@ -98,7 +121,10 @@ static unsigned rdmsr(uint32_t msr, uint64_t *v)
 
 static unsigned wrmsr(uint32_t msr, uint64_t v)
 {
-	TRY("mov %[lo], %%eax\n\twrmsr", : : [lo] "r"((uint32_t)v), "d"((uint32_t)(v >> 32)), "c"(msr) : TRY_CLOBBERS);
+	TRY("mov %[lo], %%eax\n\twrmsr",
+	    :
+	    : [lo] "r"((uint32_t)v), "d"((uint32_t)(v >> 32)), "c"(msr)
+	    : TRY_CLOBBERS);
 	return trap.count;
 }
 
@@ -117,13 +143,14 @@ static void test_msr(void)
 	check_eq("wrmsr GS_BASE", wrmsr(MSR_GS_BASE, (uint64_t)page), 0);
 	__asm__ volatile("mov %%gs:0, %0" : "=r"(v));
 	check_eq("... is used", v, 0x1357);
-	check(wrmsr(MSR_FS_BASE, UINT64_C(1) << 62) == 1 && trap.frame.vector == 13, "a non-canonical base is #GP",
-	      "%u traps", trap.count);
-	check(rdmsr(MSR_NONE, &v) == 1 && trap.frame.vector == 13, "rdmsr of an MSR that is none is #GP", "%u traps",
-	      trap.count);
-	check(wrmsr(MSR_NONE, 0) == 1 && trap.frame.vector == 13, "wrmsr of an MSR that is none is #GP", "%u traps",
-	      trap.count);
-	check_eq("... at the instruction", trap.frame.rip >= trap_from && trap.frame.rip <= trap_from + 8, 1);
+	check(wrmsr(MSR_FS_BASE, UINT64_C(1) << 62) == 1 && trap.frame.vector == 13,
+	      "a non-canonical base is #GP", "%u traps", trap.count);
+	check(rdmsr(MSR_NONE, &v) == 1 && trap.frame.vector == 13,
+	      "rdmsr of an MSR that is none is #GP", "%u traps", trap.count);
+	check(wrmsr(MSR_NONE, 0) == 1 && trap.frame.vector == 13,
+	      "wrmsr of an MSR that is none is #GP", "%u traps", trap.count);
+	check_eq("... at the instruction",
+		 trap.frame.rip >= trap_from && trap.frame.rip <= trap_from + 8, 1);
 }
 
 static void test_io(void)
@@ -133,8 +160,8 @@ static void test_io(void)
 	HC2(physdev_op, PHYSDEVOP_set_iopl, &iopl);
 	/* Xen raises #GP here; that a port of nobody's answers is no less safe. */
 	TRY("mov $0x379, %%edx\n\tin %%dx, %%al", : : : TRY_CLOBBERS, "rdx");
-	check(!trap.count || trap.frame.vector == 13, "in without I/O privilege is #GP or harmless", "vector %lu",
-	      trap.frame.vector);
+	check(!trap.count || trap.frame.vector == 13, "in without I/O privilege is #GP or harmless",
+	      "vector %lu", trap.frame.vector);
 	TRY("mov $0x379, %%edx\n\tout %%al, %%dx", : : : TRY_CLOBBERS, "rdx");
 	check(!trap.count || trap.frame.vector == 13, "out too", "vector %lu", trap.frame.vector);
 	iopl.iopl = 1;
@@ -156,14 +183,16 @@ static void test_cr(void)
 	uint64_t v = 0, hole = va_reserve(1);
 
 	TRY("mov %%cr0, %[v]", : [v] "=r"(v) : : TRY_CLOBBERS);
-	check(!trap.count && (v & 0x80010001) == 0x80010001, "cr0 reads: paging, write protection, protected mode",
-	      "%u traps, 0x%lx", trap.count, v);
+	check(!trap.count && (v & 0x80010001) == 0x80010001,
+	      "cr0 reads: paging, write protection, protected mode", "%u traps, 0x%lx", trap.count,
+	      v);
 	probe_read(hole + 0x123, NULL);
 	TRY("mov %%cr2, %[v]", : [v] "=r"(v) : : TRY_CLOBBERS);
-	check(!trap.count && v == hole + 0x123, "cr2 is the last fault's address", "%u traps, 0x%lx", trap.count, v);
+	check(!trap.count && v == hole + 0x123, "cr2 is the last fault's address",
+	      "%u traps, 0x%lx", trap.count, v);
 	TRY("mov %%cr3, %[v]", : [v] "=r"(v) : : TRY_CLOBBERS);
-	check(!trap.count && (v & PTE_ADDR) / PAGE_SIZE == kernel_l4_mfn, "cr3 is the kernel's L4", "%u traps, 0x%lx",
-	      trap.count, v);
+	check(!trap.count && (v & PTE_ADDR) / PAGE_SIZE == kernel_l4_mfn, "cr3 is the kernel's L4",
+	      "%u traps, 0x%lx", trap.count, v);
 	TRY("mov %%cr4, %[v]", : [v] "=r"(v) : : TRY_CLOBBERS);
 	check(!trap.count && v & 0x20, "cr4 has PAE", "%u traps, 0x%lx", trap.count, v);
 	TRY("mov %[v], %%cr4", : : [v] "r"(v) : TRY_CLOBBERS);
@@ -186,8 +215,8 @@ static void test_dr(void)
 	check_eq("... the hypercall reads the same", HC1(get_debugreg, 0), 0x12345000);
 	check_eq("set_debugreg", HC2(set_debugreg, 1, 0x54321000), 0);
 	check_eq("... is read back", HC1(get_debugreg, 1), 0x54321000);
-	check((long)HC2(set_debugreg, 0, UINT64_C(0xffff820000000000)) < 0, "a breakpoint in the hypervisor is refused",
-	      "taken");
+	check((long)HC2(set_debugreg, 0, UINT64_C(0xffff820000000000)) < 0,
+	      "a breakpoint in the hypervisor is refused", "taken");
 	check((long)HC2(set_debugreg, 8, 0) < 0, "there is no dr8", "taken");
 }
 
@@ -199,7 +228,10 @@ static void test_tsc(void)
 	b = rdtsc();
 	check(b >= a, "rdtsc goes on", "%lu to %lu", a, b);
 	if (cpuid_forced(0x80000001, 0).d & 1 << 27) {
-		TRY("rdtscp\n\tmov %%ecx, %[aux]", : [aux] "=m"(aux) : : TRY_CLOBBERS, "rcx", "rdx");
+		TRY("rdtscp\n\tmov %%ecx, %[aux]",
+		    : [aux] "=m"(aux)
+		    :
+		    : TRY_CLOBBERS, "rcx", "rdx");
 		check_eq("rdtscp", trap.count, 0);
 	} else {
 		skip("rdtscp", "this CPU has none");
@@ -235,8 +267,9 @@ static void test_registers_kept(void)
 	HC1(set_timer_op, system_time() + 5000000);
 	hc_sched_op(SCHEDOP_block, NULL);
 	__asm__ volatile("movdqu %%xmm7, %0" : "=m"(out));
-	check(out[0] == in[0] && out[1] == in[1], "vector registers survive traps, hypercalls and sleep", "0x%lx 0x%lx",
-	      out[0], out[1]);
+	check(out[0] == in[0] && out[1] == in[1],
+	      "vector registers survive traps, hypercalls and sleep", "0x%lx 0x%lx", out[0],
+	      out[1]);
 }
 
 static void test_refused(void)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Two-level event channels: every kind of port, exactly-once delivery, masks, polling (xen/event_channel.h). */
+/*
+ * Two-level event channels: every kind of port, exactly-once delivery, masks, polling
+ * (xen/event_channel.h).
+ */
 #include "guest.h"
 
 const char guest_topic[] = "events";
@@ -69,7 +72,8 @@ static void test_ipi(void)
 	check_eq("... and the bit is clear", pending(port), 0);
 	event_mask(port);
 	send(port);
-	check(hits[port] == 2 && pending(port), "a masked port only becomes pending", "%u hits", hits[port]);
+	check(hits[port] == 2 && pending(port), "a masked port only becomes pending", "%u hits",
+	      hits[port]);
 	event_unmask(port);
 	check_eq("... unmasking delivers it", hits[port], 3);
 	check_eq("close", close(port), 0);
@@ -83,7 +87,9 @@ static void test_upcall_frame(void)
 	uint32_t port = ipi();
 	uint64_t before;
 
-	/* Pending while masked; opening the mask by hand does not deliver, the next hypercall does. */
+	/*
+	 * Pending while masked; opening the mask by hand does not deliver, the next hypercall does.
+	 */
 	event_unmask(port);
 	upcalls_off();
 	send(port);
@@ -125,14 +131,17 @@ static void test_virq(void)
 
 	check_eq("bind_virq", hc_event_channel_op(EVTCHNOP_bind_virq, &op), 0);
 	check_eq("its status", status(op.port), EVTCHNSTAT_virq);
-	check_eq("a second time", hc_event_channel_op(EVTCHNOP_bind_virq, &op), (uint64_t)-XEN_EEXIST);
+	check_eq("a second time", hc_event_channel_op(EVTCHNOP_bind_virq, &op),
+		 (uint64_t)-XEN_EEXIST);
 	check_eq("close", close(op.port), 0);
 	check_eq("then it can be bound again", hc_event_channel_op(EVTCHNOP_bind_virq, &op), 0);
 	close(op.port);
 	op.virq = 99;
-	check_eq("a virq that is none", hc_event_channel_op(EVTCHNOP_bind_virq, &op), (uint64_t)-XEN_EINVAL);
+	check_eq("a virq that is none", hc_event_channel_op(EVTCHNOP_bind_virq, &op),
+		 (uint64_t)-XEN_EINVAL);
 	op = (struct evtchn_bind_virq){ .virq = VIRQ_TIMER, .vcpu = 999 };
-	check_eq("a virtual CPU that is none", hc_event_channel_op(EVTCHNOP_bind_virq, &op), (uint64_t)-XEN_ENOENT);
+	check_eq("a virtual CPU that is none", hc_event_channel_op(EVTCHNOP_bind_virq, &op),
+		 (uint64_t)-XEN_ENOENT);
 }
 
 static void test_interdomain(void)
@@ -148,8 +157,8 @@ static void test_interdomain(void)
 	bind.remote_port = a;
 	check_eq("bind_interdomain", hc_event_channel_op(EVTCHNOP_bind_interdomain, &bind), 0);
 	b = bind.local_port;
-	check(status(a) == EVTCHNSTAT_interdomain && status(b) == EVTCHNSTAT_interdomain, "both are interdomain",
-	      "%u %u", status(a), status(b));
+	check(status(a) == EVTCHNSTAT_interdomain && status(b) == EVTCHNSTAT_interdomain,
+	      "both are interdomain", "%u %u", status(a), status(b));
 	hits[a] = hits[b] = 0;
 	event_unmask(a);
 	event_unmask(b);
@@ -159,15 +168,17 @@ static void test_interdomain(void)
 	check(hits[a] == 0 && hits[b] == 1, "a sends to b", "%u %u", hits[a], hits[b]);
 	send(b);
 	check(hits[a] == 1 && hits[b] == 1, "b sends to a", "%u %u", hits[a], hits[b]);
-	check(hc_event_channel_op(EVTCHNOP_bind_interdomain, &bind) < 0, "a bound port cannot be bound", "done");
+	check(hc_event_channel_op(EVTCHNOP_bind_interdomain, &bind) < 0,
+	      "a bound port cannot be bound", "done");
 	close(b);
 	check_eq("closing one leaves the other unbound", status(a), EVTCHNSTAT_unbound);
 	close(a);
 	bind.remote_port = 4095;
-	check_eq("binding to a port that is none", hc_event_channel_op(EVTCHNOP_bind_interdomain, &bind),
-		 (uint64_t)-XEN_EINVAL);
+	check_eq("binding to a port that is none",
+		 hc_event_channel_op(EVTCHNOP_bind_interdomain, &bind), (uint64_t)-XEN_EINVAL);
 	alloc.dom = 0x7777;
-	check(hc_event_channel_op(EVTCHNOP_alloc_unbound, &alloc) < 0, "alloc_unbound for nobody", "done");
+	check(hc_event_channel_op(EVTCHNOP_alloc_unbound, &alloc) < 0, "alloc_unbound for nobody",
+	      "done");
 }
 
 static void test_errors(void)
@@ -179,23 +190,27 @@ static void test_errors(void)
 
 	check_eq("send on port 0", send(0), (uint64_t)-XEN_EINVAL);
 	check_eq("send on a port that is none", send(100000000), (uint64_t)-XEN_EINVAL);
-	check_eq("bind_ipi of no virtual CPU", hc_event_channel_op(EVTCHNOP_bind_ipi, &bad_ipi), (uint64_t)-XEN_ENOENT);
+	check_eq("bind_ipi of no virtual CPU", hc_event_channel_op(EVTCHNOP_bind_ipi, &bad_ipi),
+		 (uint64_t)-XEN_ENOENT);
 	bind.port = ipi();
-	check_eq("an ipi stays where it is", hc_event_channel_op(EVTCHNOP_bind_vcpu, &bind), (uint64_t)-XEN_EINVAL);
+	check_eq("an ipi stays where it is", hc_event_channel_op(EVTCHNOP_bind_vcpu, &bind),
+		 (uint64_t)-XEN_EINVAL);
 	close(bind.port);
 	hc_event_channel_op(EVTCHNOP_alloc_unbound, &alloc);
 	bind.port = alloc.port;
 	check_eq("bind_vcpu", hc_event_channel_op(EVTCHNOP_bind_vcpu, &bind), 0);
 	bind.vcpu = 999;
-	check_eq("... to no virtual CPU", hc_event_channel_op(EVTCHNOP_bind_vcpu, &bind), (uint64_t)-XEN_ENOENT);
+	check_eq("... to no virtual CPU", hc_event_channel_op(EVTCHNOP_bind_vcpu, &bind),
+		 (uint64_t)-XEN_ENOENT);
 	close(alloc.port);
 	if (start_info->flags & SIF_INITDOMAIN)
 		skip("bind_pirq is refused", "the initial domain may");
 	else
-		check(hc_event_channel_op(EVTCHNOP_bind_pirq, &pirq) < 0, "bind_pirq is refused", "bound");
+		check(hc_event_channel_op(EVTCHNOP_bind_pirq, &pirq) < 0, "bind_pirq is refused",
+		      "bound");
 	check_eq("an unknown operation", hc_event_channel_op(77, &pirq), (uint64_t)-XEN_ENOSYS);
-	check_eq("an operation from nowhere", hc_event_channel_op(EVTCHNOP_send, (void *)va_reserve(1)),
-		 (uint64_t)-XEN_EFAULT);
+	check_eq("an operation from nowhere",
+		 hc_event_channel_op(EVTCHNOP_send, (void *)va_reserve(1)), (uint64_t)-XEN_EFAULT);
 }
 
 static void test_poll(void)
@@ -213,7 +228,8 @@ static void test_poll(void)
 	start = system_time();
 	poll.timeout = start + 20000000;
 	check_eq("poll with a timeout", hc_sched_op(SCHEDOP_poll, &poll), 0);
-	check(system_time() >= start + 20000000, "... waits for it", "%lu ns only", system_time() - start);
+	check(system_time() >= start + 20000000, "... waits for it", "%lu ns only",
+	      system_time() - start);
 	poll.timeout = system_time() - 1;
 	check_eq("poll with a timeout in the past", hc_sched_op(SCHEDOP_poll, &poll), 0);
 	poll.nr_ports = 1000;
@@ -255,8 +271,8 @@ static void test_vcpu_info(void)
 	reg.mfn = virt_to_mfn(area);
 	reg.rsvd = 0;
 	reg.offset = 4090;
-	check_eq("vcpu_info across a page end is refused", hc_vcpu_op(VCPUOP_register_vcpu_info, 0, &reg),
-		 (uint64_t)-XEN_ENXIO);
+	check_eq("vcpu_info across a page end is refused",
+		 hc_vcpu_op(VCPUOP_register_vcpu_info, 0, &reg), (uint64_t)-XEN_ENXIO);
 	upcalls_off(); /* everything is marked pending in the new place */
 	reg.offset = 128;
 	check_eq("vcpu_info moves", hc_vcpu_op(VCPUOP_register_vcpu_info, 0, &reg), 0);

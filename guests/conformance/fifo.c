@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * FIFO event channels (xen/event_channel.h): a word per port, a linked list per priority, delivered in the order
- * of sending within a priority, higher priorities first.
+ * FIFO event channels (xen/event_channel.h): a word per port, a linked list per priority, delivered
+ * in the order of sending within a priority, higher priorities first.
  */
 #include "guest.h"
 
@@ -52,7 +52,8 @@ static void consume(unsigned q, uint32_t *ready)
 	do {
 		w = word[port];
 		n = w & ~((1u << EVTCHN_FIFO_LINKED) | ((1u << EVTCHN_FIFO_LINK_BITS) - 1));
-	} while (!__atomic_compare_exchange_n(&word[port], &w, n, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+	} while (!__atomic_compare_exchange_n(&word[port], &w, n, false, __ATOMIC_SEQ_CST,
+					      __ATOMIC_SEQ_CST));
 	next = w & ((1u << EVTCHN_FIFO_LINK_BITS) - 1);
 	if (!next)
 		*ready &= ~(1u << q);
@@ -90,8 +91,8 @@ static bool set_up(void)
 	control = page_alloc();
 	init.control_gfn = virt_to_mfn(control);
 	init.offset = 4090;
-	check(hc_event_channel_op(EVTCHNOP_init_control, &init) < 0, "a control block across a page end is refused",
-	      "taken");
+	check(hc_event_channel_op(EVTCHNOP_init_control, &init) < 0,
+	      "a control block across a page end is refused", "taken");
 	init.offset = 0;
 	if (!check_eq("init_control", hc_event_channel_op(EVTCHNOP_init_control, &init), 0))
 		return false;
@@ -110,8 +111,8 @@ static void test_one(void)
 	uint32_t port = ipi();
 
 	send(port);
-	check(!arrived && word[port] >> EVTCHN_FIFO_PENDING & 1, "a masked port only becomes pending", "word 0x%x",
-	      word[port]);
+	check(!arrived && word[port] >> EVTCHN_FIFO_PENDING & 1,
+	      "a masked port only becomes pending", "word 0x%x", word[port]);
 	unmask(port);
 	check(arrived == 1 && order[0] == port, "unmasking delivers it", "%u arrived", arrived);
 	send(port);
@@ -153,7 +154,8 @@ static void test_priority(void)
 	p = (struct evtchn_set_priority){ .port = low, .priority = EVTCHN_FIFO_PRIORITY_MIN };
 	hc_event_channel_op(EVTCHNOP_set_priority, &p);
 	p.priority = 16;
-	check_eq("a priority that is none", hc_event_channel_op(EVTCHNOP_set_priority, &p), (uint64_t)-XEN_EINVAL);
+	check_eq("a priority that is none", hc_event_channel_op(EVTCHNOP_set_priority, &p),
+		 (uint64_t)-XEN_EINVAL);
 	unmask(low);
 	unmask(mid);
 	unmask(high);
@@ -163,8 +165,9 @@ static void test_priority(void)
 	send(mid);
 	send(high);
 	upcalls_on();
-	check(arrived == 3 && order[0] == high && order[1] == mid && order[2] == low, "higher priorities come first",
-	      "%u: %u %u %u", arrived, order[0], order[1], order[2]);
+	check(arrived == 3 && order[0] == high && order[1] == mid && order[2] == low,
+	      "higher priorities come first", "%u: %u %u %u", arrived, order[0], order[1],
+	      order[2]);
 }
 
 void guest_main(void)

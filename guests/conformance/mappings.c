@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the hardware makes of page tables: every kind of change is seen when the ABI says so, frames that
- * stop being tables leave nothing behind, and direct writes to tables do what the instruction says.
+ * What the hardware makes of page tables: every kind of change is seen when the ABI says so, frames
+ * that stop being tables leave nothing behind, and direct writes to tables do what the instruction
+ * says.
  */
 #include "guest.h"
 
@@ -62,8 +63,9 @@ static long flush_by(unsigned how)
 {
 	static uint64_t cpus = 1;
 	static const unsigned cmd[] = {
-		MMUEXT_TLB_FLUSH_LOCAL, MMUEXT_INVLPG_LOCAL, MMUEXT_TLB_FLUSH_MULTI, MMUEXT_INVLPG_MULTI,
-		MMUEXT_TLB_FLUSH_ALL, MMUEXT_INVLPG_ALL, MMUEXT_NEW_BASEPTR,
+		MMUEXT_TLB_FLUSH_LOCAL, MMUEXT_INVLPG_LOCAL,  MMUEXT_TLB_FLUSH_MULTI,
+		MMUEXT_INVLPG_MULTI,	MMUEXT_TLB_FLUSH_ALL, MMUEXT_INVLPG_ALL,
+		MMUEXT_NEW_BASEPTR,
 	};
 	struct mmuext_op op = { .cmd = cmd[how] };
 
@@ -77,10 +79,11 @@ static long flush_by(unsigned how)
 static void test_flushes(void)
 {
 	static const char *const name[] = {
-		"TLB_FLUSH_LOCAL", "INVLPG_LOCAL", "TLB_FLUSH_MULTI", "INVLPG_MULTI", "TLB_FLUSH_ALL", "INVLPG_ALL",
-		"NEW_BASEPTR",
+		"TLB_FLUSH_LOCAL", "INVLPG_LOCAL", "TLB_FLUSH_MULTI", "INVLPG_MULTI",
+		"TLB_FLUSH_ALL",   "INVLPG_ALL",   "NEW_BASEPTR",
 	};
-	static const uint64_t uvmf[] = { UVMF_INVLPG, UVMF_TLB_FLUSH, UVMF_INVLPG | UVMF_ALL, UVMF_TLB_FLUSH | UVMF_ALL };
+	static const uint64_t uvmf[] = {UVMF_INVLPG, UVMF_TLB_FLUSH, UVMF_INVLPG | UVMF_ALL,
+					UVMF_TLB_FLUSH | UVMF_ALL};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(name); i++) {
 		long rc;
@@ -97,7 +100,8 @@ static void test_flushes(void)
 		flush();
 		(void)*win;
 		if (hc_update_va_mapping(window, entry(b, PTE_LEAF), uvmf[i]) || *win != 0xbbbb) {
-			check(false, "flushes of update_va_mapping", "flags 0x%lx: saw 0x%lx", uvmf[i], *win);
+			check(false, "flushes of update_va_mapping", "flags 0x%lx: saw 0x%lx",
+			      uvmf[i], *win);
 			return;
 		}
 	}
@@ -116,7 +120,8 @@ static void test_nx(void)
 	set(entry(code, PTE_LEAF | PTE_NX));
 	flush();
 	TRY("call *%[p]", : : [p] "r"(window) : TRY_CLOBBERS);
-	check(trap.count == 1 && trap.frame.vector == 14, "... until NX is set", "%u traps", trap.count);
+	check(trap.count == 1 && trap.frame.vector == 14, "... until NX is set", "%u traps",
+	      trap.count);
 	set(entry(code, PTE_LEAF));
 	flush();
 	TRY("call *%[p]", : : [p] "r"(window) : TRY_CLOBBERS);
@@ -153,7 +158,10 @@ static void test_tables(void)
 	mmuext(MMUEXT_TLB_FLUSH_LOCAL, 0, 0);
 	check_eq("... and used", *win, 0xaaaa);
 
-	/* l1 becomes data, is scribbled upon, and a table again: the hardware must follow each time. */
+	/*
+	 * l1 becomes data, is scribbled upon, and a table again: the hardware must follow each
+	 * time.
+	 */
 	for (unsigned round = 0; round < 20; round++) {
 		uint64_t *target = round & 1 ? a : b, want = round & 1 ? 0xaaaa : 0xbbbb;
 
@@ -171,13 +179,15 @@ static void test_tables(void)
 		}
 		mmuext(MMUEXT_TLB_FLUSH_LOCAL, 0, 0);
 		if (*win != want) {
-			check(false, "a recycled table", "round %u: saw 0x%lx, want 0x%lx", round, *win, want);
+			check(false, "a recycled table", "round %u: saw 0x%lx, want 0x%lx", round,
+			      *win, want);
 			return;
 		}
 		pte_set(l2e, old_l2e & (PTE_ADDR | PTE_TABLE));
 		mmuext(MMUEXT_TLB_FLUSH_LOCAL, 0, 0);
 		if (*win != 0xaaaa) {
-			check(false, "a recycled table", "round %u: a stale one is used, saw 0x%lx", round, *win);
+			check(false, "a recycled table", "round %u: a stale one is used, saw 0x%lx",
+			      round, *win);
 			return;
 		}
 	}
@@ -190,14 +200,17 @@ static void test_tables(void)
 }
 
 /* Every way a kernel stores into a page table that it has mapped read-only. */
-#define DIRECT(name, code, want) \
-	do { \
-		uint64_t mask = PTE_A | PTE_D | PTE_G; /* G is the hypervisor's to use */ \
-		TRY(code, : : [p] "r"(window_pte), [va] "r"(va), [vb] "r"(vb), [half] "r"((uint32_t)vb) : \
-		    TRY_CLOBBERS, "rcx", "rdx"); \
-		flush(); \
+#define DIRECT(name, code, want)                                                                \
+	do {                                                                                    \
+		uint64_t mask = PTE_A | PTE_D | PTE_G; /* G is the hypervisor's to use */       \
+		TRY(code,                                                                       \
+		    :                                                                           \
+		    : [p] "r"(window_pte), [va] "r"(va), [vb] "r"(vb), [half] "r"((uint32_t)vb) \
+		    : TRY_CLOBBERS, "rcx", "rdx");                                              \
+		flush();                                                                        \
 		check(!trap.count && (*window_pte & ~mask) == ((want) & ~mask), "direct " name, \
-		      "%u traps, entry 0x%lx, want 0x%lx", trap.count, *window_pte, (uint64_t)(want)); \
+		      "%u traps, entry 0x%lx, want 0x%lx", trap.count, *window_pte,             \
+		      (uint64_t)(want));                                                        \
 	} while (0)
 
 static void test_direct(void)
@@ -212,7 +225,8 @@ static void test_direct(void)
 	DIRECT("xchg", "mov %[va], %%rcx\n\txchg %%rcx, (%[p])", va);
 	check_eq("... is seen", *win, 0xaaaa);
 	DIRECT("lock cmpxchg, equal",
-	       "mov (%[p]), %%rax\n\tlock cmpxchg %[vb], (%[p])\n\tjz 1f\n\tmovq $0, (%[p])\n1:", vb);
+	       "mov (%[p]), %%rax\n\tlock cmpxchg %[vb], (%[p])\n\tjz 1f\n\tmovq $0, (%[p])\n1:",
+	       vb);
 	DIRECT("lock cmpxchg, different",
 	       "mov $5, %%eax\n\tlock cmpxchg %[va], (%[p])\n\tjnz 1f\n\tmovq $0, (%[p])\n1:", vb);
 	DIRECT("and imm8", "lock andq $~2, (%[p])", vb & ~PTE_RW);
@@ -240,7 +254,8 @@ static void test_direct_refused(void)
 	uint64_t *ro = page_alloc();
 
 	set(entry(a, PTE_LEAF | PTE_RW));
-	check_eq("a direct store of a bad entry faults", probe_write((uint64_t)window_pte, UINT64_C(1) << 45 | PTE_LEAF), 14);
+	check_eq("a direct store of a bad entry faults",
+		 probe_write((uint64_t)window_pte, UINT64_C(1) << 45 | PTE_LEAF), 14);
 	check_eq("... of a writable page table too",
 		 probe_write((uint64_t)window_pte, entry(kernel_l4, PTE_LEAF | PTE_RW)), 14);
 	check_eq("... and changes nothing", *window_pte & PTE_ADDR, entry(a, 0));
@@ -269,7 +284,8 @@ void guest_main(void)
 	test_nx();
 	test_ad();
 	test_tables();
-	check_eq("vm_assist: writable page tables", HC2(vm_assist, VMASST_CMD_enable, VMASST_TYPE_writable_pagetables), 0);
+	check_eq("vm_assist: writable page tables",
+		 HC2(vm_assist, VMASST_CMD_enable, VMASST_TYPE_writable_pagetables), 0);
 	test_direct();
 	test_direct_refused();
 	test_tlb_mode();

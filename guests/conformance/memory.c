@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* memory_op: the reservation shrinks and grows, the machine-to-physical table follows (xen/memory.h). */
+/*
+ * memory_op: the reservation shrinks and grows, the machine-to-physical table follows
+ * (xen/memory.h).
+ */
 #include "guest.h"
 
 const char guest_topic[] = "memory";
@@ -25,14 +28,16 @@ static void test_questions(void)
 	struct xen_machphys_mfn_list list = { .max_extents = 4 };
 	static xen_pfn_t extents[4];
 
-	check(pages(XENMEM_current_reservation) >= (long)start_info->nr_pages, "current_reservation is what there is",
-	      "%ld, %lu pages", pages(XENMEM_current_reservation), start_info->nr_pages);
-	check(pages(XENMEM_maximum_reservation) >= pages(XENMEM_current_reservation), "maximum_reservation is no less",
-	      "%ld", pages(XENMEM_maximum_reservation));
+	check(pages(XENMEM_current_reservation) >= (long)start_info->nr_pages,
+	      "current_reservation is what there is", "%ld, %lu pages",
+	      pages(XENMEM_current_reservation), start_info->nr_pages);
+	check(pages(XENMEM_maximum_reservation) >= pages(XENMEM_current_reservation),
+	      "maximum_reservation is no less", "%ld", pages(XENMEM_maximum_reservation));
 	check(HC2(memory_op, XENMEM_maximum_ram_page, 0) > 0, "maximum_ram_page", "%ld",
 	      HC2(memory_op, XENMEM_maximum_ram_page, 0));
 	check_eq("machphys_mapping", HC2(memory_op, XENMEM_machphys_mapping, &m), 0);
-	check(m.v_end > m.v_start && m.max_mfn, "... is some", "0x%lx to 0x%lx", m.v_start, m.v_end);
+	check(m.v_end > m.v_start && m.max_mfn, "... is some", "0x%lx to 0x%lx", m.v_start,
+	      m.v_end);
 	set_xen_guest_handle(list.extent_start, extents);
 	check_eq("machphys_mfn_list", HC2(memory_op, XENMEM_machphys_mfn_list, &list), 0);
 	check(list.nr_extents >= 1, "... is some", "%u", list.nr_extents);
@@ -52,21 +57,26 @@ static void test_decrease_populate(void)
 	check_eq("decrease_reservation", HC2(memory_op, XENMEM_decrease_reservation, &r), 1);
 	check_eq("... there is one page less", pages(XENMEM_current_reservation), before - 1);
 	check(*m2p_entry(frame) != pfn, "... M2P has forgotten it", "0x%lx", *m2p_entry(frame));
-	check(hc_update_va_mapping(va, frame * PAGE_SIZE | PTE_LEAF, 0) < 0, "... it cannot be mapped", "mapped");
-	check(HC2(memory_op, XENMEM_decrease_reservation, &r) <= 0, "... or given up twice", "done");
+	check(hc_update_va_mapping(va, frame * PAGE_SIZE | PTE_LEAF, 0) < 0,
+	      "... it cannot be mapped", "mapped");
+	check(HC2(memory_op, XENMEM_decrease_reservation, &r) <= 0, "... or given up twice",
+	      "done");
 	frame = pfn;
 	check_eq("populate_physmap", HC2(memory_op, XENMEM_populate_physmap, &r), 1);
 	check_eq("... the pages are what they were", pages(XENMEM_current_reservation), before);
 	check_eq("... M2P says where", *m2p_entry(frame), pfn);
 	p2m[pfn] = frame;
-	check_eq("... it can be mapped", hc_update_va_mapping(va, frame * PAGE_SIZE | PTE_LEAF | PTE_RW, UVMF_INVLPG), 0);
+	check_eq("... it can be mapped",
+		 hc_update_va_mapping(va, frame * PAGE_SIZE | PTE_LEAF | PTE_RW, UVMF_INVLPG), 0);
 	check_eq("... is readable", probe_read(va, &v), 0);
-	check(v != 0x5ec3e7 || (start_info->flags & SIF_INITDOMAIN), "... and is clean", "0x%lx", v);
+	check(v != 0x5ec3e7 || (start_info->flags & SIF_INITDOMAIN), "... and is clean", "0x%lx",
+	      v);
 }
 
 static void test_mapped(void)
 {
-	uint64_t *page = page_alloc(), *spare = page_alloc(), pfn = virt_to_pfn(page), mfn = virt_to_mfn(page);
+	uint64_t *page = page_alloc(), *spare = page_alloc(), pfn = virt_to_pfn(page),
+		 mfn = virt_to_mfn(page);
 	xen_pfn_t frame;
 	struct xen_memory_reservation r = reservation(&frame, 1);
 
@@ -82,9 +92,12 @@ static void test_mapped(void)
 	check_eq("... another is had", HC2(memory_op, XENMEM_populate_physmap, &r), 1);
 	check(frame != mfn, "... another indeed", "the same frame 0x%lx", frame);
 	p2m[pfn] = frame;
-	check_eq("... and takes its place", hc_update_va_mapping((uint64_t)page, frame * PAGE_SIZE | PTE_LEAF | PTE_RW,
-								 UVMF_INVLPG), 0);
-	check(page[1] != 0x1234 || (start_info->flags & SIF_INITDOMAIN), "... with nothing old in it", "0x%lx", page[1]);
+	check_eq("... and takes its place",
+		 hc_update_va_mapping((uint64_t)page, frame * PAGE_SIZE | PTE_LEAF | PTE_RW,
+				      UVMF_INVLPG),
+		 0);
+	check(page[1] != 0x1234 || (start_info->flags & SIF_INITDOMAIN),
+	      "... with nothing old in it", "0x%lx", page[1]);
 }
 
 static void test_increase(void)
@@ -96,7 +109,8 @@ static void test_increase(void)
 	long rc;
 
 	if (before >= pages(XENMEM_maximum_reservation)) {
-		check(HC2(memory_op, XENMEM_increase_reservation, &r) <= 0, "increase_reservation above the maximum", "done");
+		check(HC2(memory_op, XENMEM_increase_reservation, &r) <= 0,
+		      "increase_reservation above the maximum", "done");
 		frames[0] = virt_to_mfn(page_alloc());
 		hc_update_va_mapping((uint64_t)mfn_to_virt(frames[0]), 0, UVMF_INVLPG);
 		HC2(memory_op, XENMEM_decrease_reservation, &r);
@@ -133,7 +147,9 @@ static void test_exchange(void)
 	for (unsigned i = 0; i < 4; i++) {
 		wrong += *m2p_entry(out[i]) != virt_to_pfn(page[i]);
 		p2m[virt_to_pfn(page[i])] = out[i];
-		wrong += hc_update_va_mapping((uint64_t)page[i], out[i] * PAGE_SIZE | PTE_LEAF | PTE_RW, UVMF_INVLPG) != 0;
+		wrong += hc_update_va_mapping((uint64_t)page[i],
+					      out[i] * PAGE_SIZE | PTE_LEAF | PTE_RW,
+					      UVMF_INVLPG) != 0;
 	}
 	check(!wrong, "... the new ones are mapped and known to M2P", "%u wrong", wrong);
 }
@@ -144,14 +160,17 @@ static void test_refused(void)
 	struct xen_memory_reservation r = reservation(&frame, 1);
 
 	frame = UINT64_C(1) << 35;
-	check(HC2(memory_op, XENMEM_decrease_reservation, &r) <= 0, "a frame that does not exist cannot be given up",
-	      "done");
+	check(HC2(memory_op, XENMEM_decrease_reservation, &r) <= 0,
+	      "a frame that does not exist cannot be given up", "done");
 	r.extent_order = 40;
-	check(HC2(memory_op, XENMEM_populate_physmap, &r) <= 0, "an extent of 2^40 pages is refused", "done");
+	check(HC2(memory_op, XENMEM_populate_physmap, &r) <= 0,
+	      "an extent of 2^40 pages is refused", "done");
 	r.extent_order = 0;
 	r.domid = 0x1234;
-	check((int)HC2(memory_op, XENMEM_populate_physmap, &r) <= 0, "a stranger's memory is refused", "done");
-	check(HC2(memory_op, XENMEM_populate_physmap, va_reserve(1)) <= 0, "a request from nowhere", "done");
+	check((int)HC2(memory_op, XENMEM_populate_physmap, &r) <= 0,
+	      "a stranger's memory is refused", "done");
+	check(HC2(memory_op, XENMEM_populate_physmap, va_reserve(1)) <= 0, "a request from nowhere",
+	      "done");
 }
 
 void guest_main(void)

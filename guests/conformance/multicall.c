@@ -23,10 +23,12 @@ static void test_results(void)
 	a[0] = 0xa;
 	b[0] = 0xb;
 	batch[0] = entry(__HYPERVISOR_xen_version, XENVER_version, 0, 0);
-	batch[1] = entry(__HYPERVISOR_update_va_mapping, va, virt_to_mfn(a) * PAGE_SIZE | PTE_LEAF, 0);
+	batch[1] =
+		entry(__HYPERVISOR_update_va_mapping, va, virt_to_mfn(a) * PAGE_SIZE | PTE_LEAF, 0);
 	batch[2] = entry(60, 0, 0, 0);
 	batch[3] = entry(__HYPERVISOR_update_va_mapping, va, UINT64_C(1) << 45 | PTE_LEAF, 0);
-	batch[4] = entry(__HYPERVISOR_update_va_mapping, va, virt_to_mfn(b) * PAGE_SIZE | PTE_LEAF, UVMF_INVLPG);
+	batch[4] = entry(__HYPERVISOR_update_va_mapping, va, virt_to_mfn(b) * PAGE_SIZE | PTE_LEAF,
+			 UVMF_INVLPG);
 	check_eq("a batch is done", HC2(multicall, batch, 5), 0);
 	check_eq("... results: a value", batch[0].result, (uint64_t)version);
 	check_eq("... success", batch[1].result, 0);
@@ -59,7 +61,8 @@ static void test_refused(void)
 	check(last->result != 0x5555, "... is done up to there", "0x%lx", last->result);
 	pte_set(pte_of(two, 1), virt_to_mfn((void *)page) * PAGE_SIZE | PTE_LEAF);
 	mmuext(MMUEXT_TLB_FLUSH_LOCAL, 0, 0);
-	check_eq("a batch whose results cannot be stored", HC2(multicall, last, 1), (uint64_t)-XEN_EFAULT);
+	check_eq("a batch whose results cannot be stored", HC2(multicall, last, 1),
+		 (uint64_t)-XEN_EFAULT);
 }
 
 static void test_long(void)
@@ -86,7 +89,8 @@ static void test_long_parts(void)
 	protect(l1, PTE_LEAF);
 	check_eq("a table is pinned", mmuext(MMUEXT_PIN_L1_TABLE, virt_to_mfn(l1), 0), 0);
 	for (unsigned i = 0; i < 512; i++)
-		u[i] = (mmu_update_t){ virt_to_mfn(l1) * PAGE_SIZE + i * 8, virt_to_mfn(data) * PAGE_SIZE | PTE_LEAF };
+		u[i] = (mmu_update_t){virt_to_mfn(l1) * PAGE_SIZE + i * 8,
+				      virt_to_mfn(data) * PAGE_SIZE | PTE_LEAF};
 	for (unsigned i = 0; i < 8; i++) {
 		batch[i] = entry(__HYPERVISOR_mmu_update, PTR(u), 512, PTR(&done[i]));
 		batch[i].args[3] = DOMID_SELF;
@@ -94,7 +98,8 @@ static void test_long_parts(void)
 	check_eq("8 mmu_updates of 512 in one batch", HC2(multicall, batch, 8), 0);
 	for (unsigned i = 0; i < 8; i++)
 		wrong += batch[i].result || done[i] != 512;
-	check(!wrong, "... all done", "%u wrong, first result 0x%lx, count %u", wrong, batch[0].result, done[0]);
+	check(!wrong, "... all done", "%u wrong, first result 0x%lx, count %u", wrong,
+	      batch[0].result, done[0]);
 	for (unsigned i = 0; i < 512; i++)
 		wrong += (l1[i] & PTE_ADDR) != virt_to_mfn(data) * PAGE_SIZE;
 	check(!wrong, "... every entry is stored", "%u wrong", wrong);
@@ -132,8 +137,8 @@ static void test_interrupted(void)
 		rounds++;
 	}
 	hc_vcpu_op(VCPUOP_stop_periodic_timer, 0, NULL);
-	check(!wrong && rounds && ticks > 10, "batches under a 1 ms timer", "%u wrong, %u rounds, %u ticks", wrong, rounds,
-	      ticks);
+	check(!wrong && rounds && ticks > 10, "batches under a 1 ms timer",
+	      "%u wrong, %u rounds, %u ticks", wrong, rounds, ticks);
 }
 
 void guest_main(void)

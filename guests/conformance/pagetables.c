@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Page-table updates as requests: what is done, what is refused, and that refusing changes nothing. What the
- * hardware then makes of the tables is the topic "mappings".
+ * Page-table updates as requests: what is done, what is refused, and that refusing changes nothing.
+ * What the hardware then makes of the tables is the topic "mappings".
  */
 #include "guest.h"
 
@@ -54,14 +54,17 @@ static void test_mmu_update(void)
 	u[0] = (mmu_update_t){ pte_machine(window_pte) | 5, entry(page, PTE_LEAF) };
 	refused("an unknown command is refused", hc_mmu_update(u, 1, &done));
 	check_eq("... none was done", done, 0);
-	refused("a frame that does not exist is refused", pte_set(window_pte, UINT64_C(1) << 45 | PTE_LEAF));
+	refused("a frame that does not exist is refused",
+		pte_set(window_pte, UINT64_C(1) << 45 | PTE_LEAF));
 	u[0] = (mmu_update_t){ UINT64_C(1) << 45, 0 };
 	check(hc_mmu_update(u, 1, NULL) < 0, "so is a table that does not exist", "done");
-	refused("reserved address bits are refused", pte_set(window_pte, entry(page, PTE_LEAF) | UINT64_C(1) << 51));
+	refused("reserved address bits are refused",
+		pte_set(window_pte, entry(page, PTE_LEAF) | UINT64_C(1) << 51));
 	if (start_info->flags & SIF_INITDOMAIN)
 		skip("a frame of the machine is refused", "the initial domain may map it");
 	else
-		refused("a frame of the machine is refused", pte_set(window_pte, 0x1000 | PTE_LEAF | PTE_RW));
+		refused("a frame of the machine is refused",
+			pte_set(window_pte, 0x1000 | PTE_LEAF | PTE_RW));
 
 	u[0] = (mmu_update_t){ virt_to_mfn(data) * PAGE_SIZE + 64, 0x1122334455667788 };
 	check_eq("mmu_update of an ordinary page stores", hc_mmu_update(u, 1, NULL), 0);
@@ -78,8 +81,10 @@ static void test_mmu_update(void)
 	check_eq("... counts all", done, 2);
 	check_eq("... in order", *window_pte, 0);
 	check_eq("an empty batch", hc_mmu_update(u, 0, &done), 0);
-	check_eq("a batch from nowhere", hc_mmu_update((void *)window, 1, &done), (uint64_t)-XEN_EFAULT);
-	check(HC4(mmu_update, PTR(u), 1, 0, 0x7ff0 - 3) < 0, "another domain's tables are refused", "done");
+	check_eq("a batch from nowhere", hc_mmu_update((void *)window, 1, &done),
+		 (uint64_t)-XEN_EFAULT);
+	check(HC4(mmu_update, PTR(u), 1, 0, 0x7ff0 - 3) < 0, "another domain's tables are refused",
+	      "done");
 }
 
 static void test_preserve_ad(void)
@@ -91,7 +96,8 @@ static void test_preserve_ad(void)
 	*(volatile uint64_t *)window = 1;
 	u.val = entry(page, PTE_P | PTE_US);
 	check_eq("MMU_PT_UPDATE_PRESERVE_AD", hc_mmu_update(&u, 1, NULL), 0);
-	check_eq("... keeps accessed and dirty", *window_pte & (PTE_A | PTE_D | PTE_RW), PTE_A | PTE_D);
+	check_eq("... keeps accessed and dirty", *window_pte & (PTE_A | PTE_D | PTE_RW),
+		 PTE_A | PTE_D);
 	pte_set(window_pte, 0);
 }
 
@@ -100,12 +106,14 @@ static void test_types(void)
 	uint64_t *l1 = page_alloc(), *other = page_alloc(), *data = page_alloc();
 	uint64_t mfn = virt_to_mfn(l1);
 
-	check(mmuext(MMUEXT_PIN_L1_TABLE, mfn, 0) < 0, "a page mapped writable cannot be pinned", "pinned");
+	check(mmuext(MMUEXT_PIN_L1_TABLE, mfn, 0) < 0, "a page mapped writable cannot be pinned",
+	      "pinned");
 	check_eq("it is mapped read-only", protect(l1, PTE_LEAF), 0);
 	check_eq("pin L1", mmuext(MMUEXT_PIN_L1_TABLE, mfn, 0), 0);
 	check(mmuext(MMUEXT_PIN_L1_TABLE, mfn, 0) < 0, "pinning twice is refused", "pinned");
 	check(mmuext(MMUEXT_PIN_L2_TABLE, mfn, 0) < 0, "an L1 is no L2", "pinned");
-	check(protect(l1, PTE_LEAF | PTE_RW) < 0, "a writable mapping of a page table is refused", "done");
+	check(protect(l1, PTE_LEAF | PTE_RW) < 0, "a writable mapping of a page table is refused",
+	      "done");
 	refused("... by mmu_update too", pte_set(window_pte, entry(l1, PTE_LEAF | PTE_RW)));
 	check_eq("a read-only one is not", pte_set(window_pte, entry(l1, PTE_LEAF)), 0);
 	pte_set(window_pte, 0);
@@ -116,18 +124,21 @@ static void test_types(void)
 	l1[3] = entry(data, PTE_LEAF | PTE_RW);
 	l1[4] = UINT64_C(1) << 45 | PTE_LEAF; /* no such frame */
 	protect(l1, PTE_LEAF);
-	check(mmuext(MMUEXT_PIN_L1_TABLE, mfn, 0) < 0, "a table with one bad entry is refused", "pinned");
+	check(mmuext(MMUEXT_PIN_L1_TABLE, mfn, 0) < 0, "a table with one bad entry is refused",
+	      "pinned");
 	protect(l1, PTE_LEAF | PTE_RW);
 	l1[4] = entry(l1, PTE_LEAF | PTE_RW);
 	protect(l1, PTE_LEAF);
-	check(mmuext(MMUEXT_PIN_L1_TABLE, mfn, 0) < 0, "a table that maps itself writable is refused", "pinned");
+	check(mmuext(MMUEXT_PIN_L1_TABLE, mfn, 0) < 0,
+	      "a table that maps itself writable is refused", "pinned");
 	protect(l1, PTE_LEAF | PTE_RW);
 	l1[4] = 0;
 	protect(l1, PTE_LEAF);
 	check_eq("without them it is pinned", mmuext(MMUEXT_PIN_L1_TABLE, mfn, 0), 0);
 	protect(other, PTE_LEAF);
 	check_eq("a page mapped writable there, too, is counted", protect(data, PTE_LEAF), 0);
-	check(mmuext(MMUEXT_PIN_L1_TABLE, virt_to_mfn(data), 0) < 0, "... so it cannot become a table", "pinned");
+	check(mmuext(MMUEXT_PIN_L1_TABLE, virt_to_mfn(data), 0) < 0,
+	      "... so it cannot become a table", "pinned");
 	check_eq("unpinning drops that use", mmuext(MMUEXT_UNPIN_TABLE, mfn, 0), 0);
 	check_eq("... now it can", mmuext(MMUEXT_PIN_L1_TABLE, virt_to_mfn(data), 0), 0);
 	mmuext(MMUEXT_UNPIN_TABLE, virt_to_mfn(data), 0);
@@ -136,8 +147,8 @@ static void test_types(void)
 static void test_levels(void)
 {
 	uint64_t *t[5], *garbage = page_alloc();
-	static const unsigned pin[5] = { 0, MMUEXT_PIN_L1_TABLE, MMUEXT_PIN_L2_TABLE, MMUEXT_PIN_L3_TABLE,
-					 MMUEXT_PIN_L4_TABLE };
+	static const unsigned pin[5] = {0, MMUEXT_PIN_L1_TABLE, MMUEXT_PIN_L2_TABLE,
+					MMUEXT_PIN_L3_TABLE, MMUEXT_PIN_L4_TABLE};
 
 	for (unsigned l = 1; l <= 4; l++) {
 		t[l] = page_alloc();
@@ -147,11 +158,13 @@ static void test_levels(void)
 	for (unsigned l = 1; l <= 4; l++)
 		protect(t[l], PTE_LEAF);
 	check_eq("pinning an L4 validates all below", mmuext(pin[4], virt_to_mfn(t[4]), 0), 0);
-	check(protect(t[1], PTE_LEAF | PTE_RW) < 0, "... its L1 is a page table", "mapped writable");
+	check(protect(t[1], PTE_LEAF | PTE_RW) < 0, "... its L1 is a page table",
+	      "mapped writable");
 	check(mmuext(pin[3], virt_to_mfn(t[2]), 0) < 0, "... its L2 is no L3", "pinned");
 	check(pte_set(&t[4][257], 0) < 0, "... the hypervisor's slots cannot be emptied", "done");
 	check(pte_set(&t[4][258], entry(t[3], PTE_TABLE)) < 0, "... or filled", "done");
-	check(pte_set(&t[2][8], entry(garbage, PTE_TABLE | PTE_PS)) < 0, "large pages are refused", "done");
+	check(pte_set(&t[2][8], entry(garbage, PTE_TABLE | PTE_PS)) < 0, "large pages are refused",
+	      "done");
 	check(pte_set(&t[2][8], entry(garbage, PTE_TABLE)) < 0, "a writable page is no L1", "done");
 	check(pte_set(&t[3][8], entry(t[1], PTE_TABLE)) < 0, "an L1 is not an L2", "done");
 	check_eq("an L1 may be used twice", pte_set(&t[2][8], entry(t[1], PTE_TABLE)), 0);
@@ -170,17 +183,23 @@ static void test_base(void)
 		if (i < 256 || i > 271)
 			l4[i] = kernel_l4[i];
 	protect(l4, PTE_LEAF);
-	check(mmuext(MMUEXT_NEW_BASEPTR, virt_to_mfn(page_alloc()), 0) < 0, "a writable page is no base", "taken");
-	check_eq("another L4 can be the base without being pinned", mmuext(MMUEXT_NEW_BASEPTR, mfn, 0), 0);
-	check(protect(l4, PTE_LEAF | PTE_RW) < 0, "... and is a page table then", "mapped writable");
-	check_eq("the old one can be the base again", mmuext(MMUEXT_NEW_BASEPTR, kernel_l4_mfn, 0), 0);
+	check(mmuext(MMUEXT_NEW_BASEPTR, virt_to_mfn(page_alloc()), 0) < 0,
+	      "a writable page is no base", "taken");
+	check_eq("another L4 can be the base without being pinned",
+		 mmuext(MMUEXT_NEW_BASEPTR, mfn, 0), 0);
+	check(protect(l4, PTE_LEAF | PTE_RW) < 0, "... and is a page table then",
+	      "mapped writable");
+	check_eq("the old one can be the base again", mmuext(MMUEXT_NEW_BASEPTR, kernel_l4_mfn, 0),
+		 0);
 	check_eq("... and the other is free", protect(l4, PTE_LEAF | PTE_RW), 0);
-	check_eq("unpin the boot tables while they are the base", mmuext(MMUEXT_UNPIN_TABLE, kernel_l4_mfn, 0), 0);
-	check(protect(kernel_l4, PTE_LEAF | PTE_RW) < 0, "... they stay page tables", "mapped writable");
+	check_eq("unpin the boot tables while they are the base",
+		 mmuext(MMUEXT_UNPIN_TABLE, kernel_l4_mfn, 0), 0);
+	check(protect(kernel_l4, PTE_LEAF | PTE_RW) < 0, "... they stay page tables",
+	      "mapped writable");
 	check_eq("... pin them again", mmuext(MMUEXT_PIN_L4_TABLE, kernel_l4_mfn, 0), 0);
 	check_eq("no user base", mmuext(MMUEXT_NEW_USER_BASEPTR, 0, 0), 0);
-	check(mmuext(MMUEXT_NEW_USER_BASEPTR, UINT64_C(1) << 35, 0) < 0, "a user base that does not exist is refused",
-	      "taken");
+	check(mmuext(MMUEXT_NEW_USER_BASEPTR, UINT64_C(1) << 35, 0) < 0,
+	      "a user base that does not exist is refused", "taken");
 }
 
 static void test_va_mapping(void)
@@ -188,15 +207,19 @@ static void test_va_mapping(void)
 	uint64_t *page = page_alloc();
 
 	page[1] = 0x77;
-	check_eq("update_va_mapping", hc_update_va_mapping(window, entry(page, PTE_LEAF), UVMF_NONE), 0);
+	check_eq("update_va_mapping",
+		 hc_update_va_mapping(window, entry(page, PTE_LEAF), UVMF_NONE), 0);
 	check_eq("... is seen", ((volatile uint64_t *)window)[1], 0x77);
 	check_eq("... removes", hc_update_va_mapping(window, 0, UVMF_INVLPG), 0);
-	check_eq("... without a table is refused", hc_update_va_mapping(0x12345000, entry(page, PTE_LEAF), 0), EINVAL_);
-	refused("... of a bad frame is refused", hc_update_va_mapping(window, UINT64_C(1) << 45 | PTE_LEAF, 0));
+	check_eq("... without a table is refused",
+		 hc_update_va_mapping(0x12345000, entry(page, PTE_LEAF), 0), EINVAL_);
+	refused("... of a bad frame is refused",
+		hc_update_va_mapping(window, UINT64_C(1) << 45 | PTE_LEAF, 0));
 	refused("... of a page table, writable, is refused",
 		hc_update_va_mapping(window, entry(kernel_l4, PTE_LEAF | PTE_RW), 0));
-	check_eq("..._otherdomain of itself", HC4(update_va_mapping_otherdomain, window, entry(page, PTE_LEAF), 0,
-						  DOMID_SELF), 0);
+	check_eq("..._otherdomain of itself",
+		 HC4(update_va_mapping_otherdomain, window, entry(page, PTE_LEAF), 0, DOMID_SELF),
+		 0);
 	pte_set(window_pte, 0);
 }
 
@@ -211,12 +234,16 @@ static void test_mmuext(void)
 	check_eq("... did", b[9], 0x99);
 	check_eq("clear page", mmuext(MMUEXT_CLEAR_PAGE, virt_to_mfn(b), 0), 0);
 	check_eq("... did", b[9], 0);
-	check(mmuext(MMUEXT_CLEAR_PAGE, kernel_l4_mfn, 0) < 0, "a page table is not cleared", "cleared");
-	check(mmuext(MMUEXT_COPY_PAGE, kernel_l4_mfn, virt_to_mfn(a)) < 0, "... or copied over", "copied");
-	check(HC4(mmuext_op, ops, 2, &done, DOMID_SELF) < 0, "an unknown operation is refused", "done");
+	check(mmuext(MMUEXT_CLEAR_PAGE, kernel_l4_mfn, 0) < 0, "a page table is not cleared",
+	      "cleared");
+	check(mmuext(MMUEXT_COPY_PAGE, kernel_l4_mfn, virt_to_mfn(a)) < 0, "... or copied over",
+	      "copied");
+	check(HC4(mmuext_op, ops, 2, &done, DOMID_SELF) < 0, "an unknown operation is refused",
+	      "done");
 	check_eq("... after one was done", done, 1);
 	check_eq("an empty batch", HC4(mmuext_op, ops, 0, &done, DOMID_SELF), 0);
-	check_eq("a batch from nowhere", HC4(mmuext_op, window, 1, 0, DOMID_SELF), (uint64_t)-XEN_EFAULT);
+	check_eq("a batch from nowhere", HC4(mmuext_op, window, 1, 0, DOMID_SELF),
+		 (uint64_t)-XEN_EFAULT);
 }
 
 void guest_main(void)

@@ -8,7 +8,9 @@ const char guest_topic[] = "segments";
 #define DESC_DATA UINT64_C(0x00cff2000000ffff) /* 4 GiB, DPL 3, writable, present */
 #define DESC_CODE64 UINT64_C(0x00affa000000ffff)
 #define DESC_CODE32 UINT64_C(0x00cffa000000ffff)
-/* From 20 up: the numbers below are those of hosts' own descriptors, which a host may let through. */
+/*
+ * From 20 up: the numbers below are those of hosts' own descriptors, which a host may let through.
+ */
 #define SEL(n)     ((n) << 3 | 3)
 #define SEL_LDT(n) ((n) << 3 | 7)
 
@@ -22,7 +24,8 @@ static uint64_t with_base(uint64_t desc, uint32_t base)
 
 static long update_descriptor(const uint64_t *slot, uint64_t desc)
 {
-	return HC2(update_descriptor, virt_to_mfn(slot) * PAGE_SIZE | ((uint64_t)slot & (PAGE_SIZE - 1)), desc);
+	return HC2(update_descriptor,
+		   virt_to_mfn(slot) * PAGE_SIZE | ((uint64_t)slot & (PAGE_SIZE - 1)), desc);
 }
 
 static uint64_t read_fs(void)
@@ -51,7 +54,8 @@ static void test_gdt(void)
 	gdt[24] = with_base(DESC_DATA, (uint32_t)LOW_VA) & ~(UINT64_C(1) << 47); /* not present */
 	protect(gdt, PTE_LEAF);
 	check_eq("set_gdt", HC2(set_gdt, &gdt_mfn, 512), 0);
-	check(protect(gdt, PTE_LEAF | PTE_RW) < 0, "... its page cannot be mapped writable", "mapped");
+	check(protect(gdt, PTE_LEAF | PTE_RW) < 0, "... its page cannot be mapped writable",
+	      "mapped");
 	load_fs(SEL(21));
 	check_eq("a selector is loaded", trap.count, 0);
 	check_eq("... and has its base", read_fs(), 0x1010);
@@ -69,24 +73,32 @@ static void test_gdt(void)
 
 static void test_update(void)
 {
-	check_eq("update_descriptor", update_descriptor(&gdt[25], with_base(DESC_DATA, (uint32_t)LOW_VA + 64)), 0);
-	check_eq("... is stored", gdt[25] & ~(UINT64_C(1) << 40), with_base(DESC_DATA, (uint32_t)LOW_VA + 64));
+	check_eq("update_descriptor",
+		 update_descriptor(&gdt[25], with_base(DESC_DATA, (uint32_t)LOW_VA + 64)), 0);
+	check_eq("... is stored", gdt[25] & ~(UINT64_C(1) << 40),
+		 with_base(DESC_DATA, (uint32_t)LOW_VA + 64));
 	load_fs(SEL(25));
 	check(!trap.count && read_fs() == 0x2020, "... and used", "%u traps", trap.count);
-	check_eq("... changed", update_descriptor(&gdt[25], with_base(DESC_DATA, (uint32_t)LOW_VA)), 0);
+	check_eq("... changed", update_descriptor(&gdt[25], with_base(DESC_DATA, (uint32_t)LOW_VA)),
+		 0);
 	load_fs(SEL(25));
 	check(!trap.count && read_fs() == 0x1010, "... and used", "%u traps", trap.count);
 	check_eq("... emptied", update_descriptor(&gdt[25], 0), 0);
 	load_fs(SEL(25));
 	check_trap("... and gone", 13, SEL(25) & ~3);
-	check(update_descriptor(&gdt[26], UINT64_C(0x00008e0000000000)) < 0, "an interrupt gate is refused", "stored");
-	check(update_descriptor(&gdt[26], UINT64_C(0x0000890000000067)) < 0, "a task-state segment is refused", "stored");
-	check(update_descriptor(&gdt[26], UINT64_C(0x0000820000000fff)) < 0, "an LDT descriptor is refused", "stored");
+	check(update_descriptor(&gdt[26], UINT64_C(0x00008e0000000000)) < 0,
+	      "an interrupt gate is refused", "stored");
+	check(update_descriptor(&gdt[26], UINT64_C(0x0000890000000067)) < 0,
+	      "a task-state segment is refused", "stored");
+	check(update_descriptor(&gdt[26], UINT64_C(0x0000820000000fff)) < 0,
+	      "an LDT descriptor is refused", "stored");
 	check_eq("... nothing is stored", gdt[26], 0);
-	check(update_descriptor(&gdt[26], UINT64_C(0x00cf92000000ffff)) < 0 || (gdt[26] >> 45 & 3) == 3,
+	check(update_descriptor(&gdt[26], UINT64_C(0x00cf92000000ffff)) < 0 ||
+		      (gdt[26] >> 45 & 3) == 3,
 	      "a ring 0 data segment is refused or lowered", "0x%lx", gdt[26]);
 	update_descriptor(&gdt[26], 0);
-	check(update_descriptor(kernel_l4, DESC_DATA) < 0, "a page table is no descriptor page", "stored");
+	check(update_descriptor(kernel_l4, DESC_DATA) < 0, "a page table is no descriptor page",
+	      "stored");
 }
 
 static void test_bad_page(void)
@@ -97,7 +109,8 @@ static void test_bad_page(void)
 	protect(page, PTE_LEAF);
 	check(HC2(set_gdt, &mfn, 512) < 0, "a GDT with a gate in it is refused", "taken");
 	load_fs(SEL(21));
-	check(!trap.count && read_fs() == 0x1010, "... the old one is still there", "%u traps", trap.count);
+	check(!trap.count && read_fs() == 0x1010, "... the old one is still there", "%u traps",
+	      trap.count);
 	check_eq("... and the page is free", protect(page, PTE_LEAF | PTE_RW), 0);
 }
 
@@ -115,13 +128,17 @@ static void test_ldt(void)
 	check_eq("the last one too", trap.count ? 0 : read_fs(), 0x2020);
 	load_fs(SEL_LDT(2));
 	check_trap("an empty one is #GP(selector)", 13, SEL_LDT(2) & ~3);
-	check_eq("update_descriptor in the LDT", update_descriptor(&ldt[2], with_base(DESC_DATA, (uint32_t)LOW_VA)), 0);
+	check_eq("update_descriptor in the LDT",
+		 update_descriptor(&ldt[2], with_base(DESC_DATA, (uint32_t)LOW_VA)), 0);
 	load_fs(SEL_LDT(2));
 	check_eq("... is used", trap.count ? 0 : read_fs(), 0x1010);
 	load_fs(0);
-	check(protect(ldt, PTE_LEAF | PTE_RW) < 0, "the LDT's page cannot be mapped writable", "mapped");
-	check(mmuext(MMUEXT_SET_LDT, (uint64_t)ldt + 1, 512) < 0, "an LDT across pages is refused", "taken");
-	check(mmuext(MMUEXT_SET_LDT, (uint64_t)ldt, 8193) < 0, "an LDT too large is refused", "taken");
+	check(protect(ldt, PTE_LEAF | PTE_RW) < 0, "the LDT's page cannot be mapped writable",
+	      "mapped");
+	check(mmuext(MMUEXT_SET_LDT, (uint64_t)ldt + 1, 512) < 0, "an LDT across pages is refused",
+	      "taken");
+	check(mmuext(MMUEXT_SET_LDT, (uint64_t)ldt, 8193) < 0, "an LDT too large is refused",
+	      "taken");
 	check_eq("no LDT", mmuext(MMUEXT_SET_LDT, 0, 0), 0);
 	load_fs(SEL_LDT(1));
 	check_trap("... its selectors are gone", 13, SEL_LDT(1) & ~3);
@@ -134,11 +151,12 @@ static void test_bases(void)
 
 	check_eq("set_segment_base fs", HC2(set_segment_base, SEGBASE_FS, low), 0);
 	check_eq("... is used", read_fs(), 0x1010);
-	check_eq("set_segment_base gs kernel", HC2(set_segment_base, SEGBASE_GS_KERNEL, low + 8), 0);
+	check_eq("set_segment_base gs kernel", HC2(set_segment_base, SEGBASE_GS_KERNEL, low + 8),
+		 0);
 	__asm__ volatile("mov %%gs:0, %0" : "=r"(v));
 	check_eq("... is used", v, 0x2020);
-	check_eq("a non-canonical base is refused", HC2(set_segment_base, SEGBASE_FS, UINT64_C(1) << 62),
-		 (uint64_t)-XEN_EINVAL);
+	check_eq("a non-canonical base is refused",
+		 HC2(set_segment_base, SEGBASE_FS, UINT64_C(1) << 62), (uint64_t)-XEN_EINVAL);
 	check_eq("an unknown base is refused", HC2(set_segment_base, 99, 0), (uint64_t)-XEN_EINVAL);
 	HC2(xen_version, 0, 0);
 	check_eq("bases survive hypercalls", read_fs(), 0x1010);
@@ -157,15 +175,23 @@ static void test_code(void)
 	uint64_t cs = 0;
 
 	/* A code segment of our own: far return there and look. */
-	TRY("push %[sel]\n\tlea 1f(%%rip), %%rdx\n\tpush %%rdx\n\tlretq\n1:\tmov %%cs, %%edx\n\tmov %%rdx, %[cs]",
-	    : [cs] "=m"(cs) : [sel] "r"((uint64_t)SEL(23)) : TRY_CLOBBERS, "rdx");
-	check(!trap.count && (cs == SEL(23) || cs == 0x33), "code runs on a descriptor of ours, whatever the host shows",
-	      "%u traps, cs 0x%lx", trap.count, cs);
+	TRY("push %[sel]\n\tlea 1f(%%rip), %%rdx\n\tpush %%rdx\n\tlretq\n1:\tmov %%cs, "
+	    "%%edx\n\tmov %%rdx, %[cs]",
+	    : [cs] "=m"(cs)
+	    : [sel] "r"((uint64_t)SEL(23))
+	    : TRY_CLOBBERS, "rdx");
+	check(!trap.count && (cs == SEL(23) || cs == 0x33),
+	      "code runs on a descriptor of ours, whatever the host shows", "%u traps, cs 0x%lx",
+	      trap.count, cs);
 	TRY("ud2", : : : TRY_CLOBBERS);
 	check(trap.count == 1, "... and traps from it arrive", "%u", trap.count);
-	TRY("push $0x1230\n\tlea 9f(%%rip), %%rdx\n\tpush %%rdx\n\tlretq", : : : TRY_CLOBBERS, "rdx");
-	check(trap.count == 1 && trap.frame.vector == 13 && trap.frame.error == 0x1230, "a far return to nothing is #GP",
-	      "%u traps, vector %lu error 0x%lx", trap.count, trap.frame.vector, trap.frame.error);
+	TRY("push $0x1230\n\tlea 9f(%%rip), %%rdx\n\tpush %%rdx\n\tlretq",
+	    :
+	    :
+	    : TRY_CLOBBERS, "rdx");
+	check(trap.count == 1 && trap.frame.vector == 13 && trap.frame.error == 0x1230,
+	      "a far return to nothing is #GP", "%u traps, vector %lu error 0x%lx", trap.count,
+	      trap.frame.vector, trap.frame.error);
 }
 
 void guest_main(void)

@@ -24,14 +24,16 @@ static long call_page(unsigned nr, uint64_t a1, uint64_t a2)
 static void test_registers(void)
 {
 	if (boot_selectors[0] == 0x33 && boot_selectors[1] == 0x2b) {
-		skip("cs and ss are the flat kernel segments", "this host shows user code its own selectors");
+		skip("cs and ss are the flat kernel segments",
+		     "this host shows user code its own selectors");
 	} else {
 		check_eq("cs is the flat kernel segment", boot_selectors[0], FLAT_KERNEL_CS);
 		check_eq("ss is the flat kernel segment", boot_selectors[1], FLAT_KERNEL_SS);
 	}
 	check(boot_rsp == start_info->pt_base + (start_info->nr_pt_frames + 1) * PAGE_SIZE,
-	      "rsp is the end of the page behind the page tables", "rsp 0x%lx, tables 0x%lx + %lu pages", boot_rsp,
-	      start_info->pt_base, start_info->nr_pt_frames);
+	      "rsp is the end of the page behind the page tables",
+	      "rsp 0x%lx, tables 0x%lx + %lu pages", boot_rsp, start_info->pt_base,
+	      start_info->nr_pt_frames);
 	check(boot_rflags & RFLAGS_IF, "rflags.IF is set", "rflags 0x%lx", boot_rflags);
 	check_eq("upcalls are masked", vcpu_info(0)->evtchn_upcall_mask, 1);
 }
@@ -40,9 +42,10 @@ static void test_start_info(void)
 {
 	check(!memcmp(start_info->magic, "xen-3.", 6), "magic", "'%s'", start_info->magic);
 	check(start_info->nr_pages >= 1024, "nr_pages", "%lu", start_info->nr_pages);
-	check(!((uint64_t)start_info & (PAGE_SIZE - 1)), "start_info is a page", "at %p", (void *)start_info);
-	check(!(start_info->shared_info & (PAGE_SIZE - 1)) && start_info->shared_info, "shared_info is a frame",
-	      "0x%lx", start_info->shared_info);
+	check(!((uint64_t)start_info & (PAGE_SIZE - 1)), "start_info is a page", "at %p",
+	      (void *)start_info);
+	check(!(start_info->shared_info & (PAGE_SIZE - 1)) && start_info->shared_info,
+	      "shared_info is a frame", "0x%lx", start_info->shared_info);
 	check((uint64_t)start_info > start_info->mfn_list || start_info->mfn_list < VIRT_BASE,
 	      "P2M list before start_info", "0x%lx", start_info->mfn_list);
 	check(start_info->pt_base > (uint64_t)start_info, "page tables behind start_info", "0x%lx",
@@ -56,16 +59,18 @@ static void test_initrd(void)
 		return;
 	}
 	check(!(start_info->flags & SIF_MOD_START_PFN) && start_info->mod_start >= (uint64_t)_end &&
-	      start_info->mod_start < start_info->mfn_list, "the initrd is mapped behind the kernel", "0x%lx, flags 0x%x",
-	      start_info->mod_start, start_info->flags);
-	check(!memcmp((void *)start_info->mod_start, "\177ELF", 4), "... it is what was given", "0x%x",
-	      *(uint32_t *)start_info->mod_start);
+		      start_info->mod_start < start_info->mfn_list,
+	      "the initrd is mapped behind the kernel", "0x%lx, flags 0x%x", start_info->mod_start,
+	      start_info->flags);
+	check(!memcmp((void *)start_info->mod_start, "\177ELF", 4), "... it is what was given",
+	      "0x%x", *(uint32_t *)start_info->mod_start);
 }
 
 static void test_mapping(void)
 {
-	uint64_t end = (start_info->pt_base + (start_info->nr_pt_frames + 1) * PAGE_SIZE + (512 << 10) +
-			(4 << 20) - 1) & ~((UINT64_C(4) << 20) - 1);
+	uint64_t end = (start_info->pt_base + (start_info->nr_pt_frames + 1) * PAGE_SIZE +
+			(512 << 10) + (4 << 20) - 1) &
+		       ~((UINT64_C(4) << 20) - 1);
 	unsigned bad_frame = 0, bad_rw = 0, bad_m2p = 0;
 
 	for (uint64_t va = VIRT_BASE; va < end; va += PAGE_SIZE) {
@@ -82,10 +87,12 @@ static void test_mapping(void)
 		if (*m2p_entry(mfn) != pfn)
 			bad_m2p++;
 	}
-	check(!bad_frame, "the region is pfn 0 upwards, to a 4 MiB boundary", "%u pages are not", bad_frame);
+	check(!bad_frame, "the region is pfn 0 upwards, to a 4 MiB boundary", "%u pages are not",
+	      bad_frame);
 	check(!bad_rw, "only the page tables are read-only", "%u pages differ", bad_rw);
 	check(!bad_m2p, "M2P is the inverse of P2M", "%u pages differ", bad_m2p);
-	check_eq("the bootstrap tables cannot be written", probe_write(start_info->pt_base + 8, 0), 14);
+	check_eq("the bootstrap tables cannot be written", probe_write(start_info->pt_base + 8, 0),
+		 14);
 }
 
 static void test_hypercall_page(void)
@@ -94,7 +101,8 @@ static void test_hypercall_page(void)
 	long version = HC2(xen_version, XENVER_version, 0);
 
 	check(version >> 16 == 4, "xen_version by syscall", "0x%lx", version);
-	check_eq("the same through the hypercall page", call_page(__HYPERVISOR_xen_version, XENVER_version, 0), version);
+	check_eq("the same through the hypercall page",
+		 call_page(__HYPERVISOR_xen_version, XENVER_version, 0), version);
 	check_eq("an unknown number is ENOSYS", call_page(63, 0, 0), (uint64_t)-XEN_ENOSYS);
 
 	/* iret: jump to its slot with rcx, r11, rax still live; the slot pushes them. */
@@ -108,8 +116,8 @@ static void test_hypercall_page(void)
 	    : [slot] "r"(hypercall_page + __HYPERVISOR_iret * 32)
 	    : TRY_CLOBBERS, "rcx", "rdx", "r11");
 	check(!trap.count && f.rcx == 0x1111 && f.r11 == 0x2222 && f.rax == 0x3333,
-	      "the iret slot returns with every register", "traps %u, rcx 0x%lx r11 0x%lx rax 0x%lx", trap.count,
-	      f.rcx, f.r11, f.rax);
+	      "the iret slot returns with every register",
+	      "traps %u, rcx 0x%lx r11 0x%lx rax 0x%lx", trap.count, f.rcx, f.r11, f.rax);
 }
 
 void guest_main(void)

@@ -48,7 +48,8 @@ static void test_wallclock(void)
 	uint64_t sec = shared->wc_sec | (uint64_t)shared->wc_sec_hi << 32;
 	uint64_t now = sec + system_time() / 1000000000;
 
-	check(!(shared->wc_version & 1), "the wall clock's version is even", "%u", shared->wc_version);
+	check(!(shared->wc_version & 1), "the wall clock's version is even", "%u",
+	      shared->wc_version);
 	check(shared->wc_nsec < 1000000000, "its nanoseconds are some", "%u", shared->wc_nsec);
 	/* 2024-01-01 to 2100: the machine's clock is right enough. */
 	check(now > 1704067200 && now < UINT64_C(4102444800), "it says this century", "%lu", now);
@@ -62,9 +63,10 @@ static void test_timer_op(void)
 	start = system_time();
 	check_eq("set_timer_op", HC1(set_timer_op, start + 10 * MS), 0);
 	delay(50 * MS);
-	check(ticks == 1 && first_tick >= start + 10 * MS, "... fires once, in time", "%u times, after %lu ns", ticks,
-	      first_tick - start);
-	for (unsigned try = 0; try < 10; try++) { /* a busy machine may be late with the second call */
+	check(ticks == 1 && first_tick >= start + 10 * MS, "... fires once, in time",
+	      "%u times, after %lu ns", ticks, first_tick - start);
+	for (unsigned try = 0; try < 10;
+	     try++) { /* a busy machine may be late with the second call */
 		forget();
 		start = system_time();
 		HC1(set_timer_op, start + 10 * MS);
@@ -96,7 +98,8 @@ static void test_singleshot(void)
 	t.timeout_abs_ns = start + 10 * MS;
 	check_eq("set_singleshot_timer", hc_vcpu_op(VCPUOP_set_singleshot_timer, 0, &t), 0);
 	delay(40 * MS);
-	check(ticks == 1 && first_tick >= start + 10 * MS, "... fires once, in time", "%u times", ticks);
+	check(ticks == 1 && first_tick >= start + 10 * MS, "... fires once, in time", "%u times",
+	      ticks);
 	for (unsigned try = 0; try < 10; try++) {
 		forget();
 		t.timeout_abs_ns = system_time() + 10 * MS;
@@ -111,12 +114,15 @@ static void test_singleshot(void)
 	t.timeout_abs_ns = system_time() - MS;
 	t.flags = VCPU_SSHOTTMR_future;
 	rc = hc_vcpu_op(VCPUOP_set_singleshot_timer, 0, &t);
-	check(!rc || rc == -XEN_ETIME, "a past one fires at once, or is refused on request", "returned %ld", rc);
+	check(!rc || rc == -XEN_ETIME, "a past one fires at once, or is refused on request",
+	      "returned %ld", rc);
 	delay(5 * MS);
 	check_eq("... as it said", ticks, !rc);
-	check_eq("one from nowhere", hc_vcpu_op(VCPUOP_set_singleshot_timer, 0, (void *)va_reserve(1)),
+	check_eq("one from nowhere",
+		 hc_vcpu_op(VCPUOP_set_singleshot_timer, 0, (void *)va_reserve(1)),
 		 (uint64_t)-XEN_EFAULT);
-	check_eq("one of no virtual CPU", hc_vcpu_op(VCPUOP_set_singleshot_timer, 999, &t), (uint64_t)-XEN_ENOENT);
+	check_eq("one of no virtual CPU", hc_vcpu_op(VCPUOP_set_singleshot_timer, 999, &t),
+		 (uint64_t)-XEN_ENOENT);
 }
 
 static void test_periodic(void)
@@ -128,15 +134,16 @@ static void test_periodic(void)
 	check_eq("set_periodic_timer", hc_vcpu_op(VCPUOP_set_periodic_timer, 0, &t), 0);
 	while (ticks < 10 && system_time() < start + 2000 * MS)
 		hc_sched_op(SCHEDOP_yield, NULL);
-	check(ticks >= 10 && last_tick - start >= 85 * MS, "... ten ticks take a hundred ms", "%u ticks in %lu ns", ticks,
-	      last_tick - start);
+	check(ticks >= 10 && last_tick - start >= 85 * MS, "... ten ticks take a hundred ms",
+	      "%u ticks in %lu ns", ticks, last_tick - start);
 	check_eq("stop_periodic_timer", hc_vcpu_op(VCPUOP_stop_periodic_timer, 0, NULL), 0);
 	delay(5 * MS);
 	forget();
 	delay(50 * MS);
 	check_eq("... stops it", ticks, 0);
 	t.period_ns = 1000;
-	check_eq("a period of 1 us is refused", hc_vcpu_op(VCPUOP_set_periodic_timer, 0, &t), (uint64_t)-XEN_EINVAL);
+	check_eq("a period of 1 us is refused", hc_vcpu_op(VCPUOP_set_periodic_timer, 0, &t),
+		 (uint64_t)-XEN_EINVAL);
 }
 
 static uint64_t sum(const volatile struct vcpu_runstate_info *r)
@@ -152,19 +159,21 @@ static void test_runstate(void)
 	uint64_t blocked, now;
 
 	set_xen_guest_handle(reg.addr.h, &area);
-	check_eq("register_runstate_memory_area", hc_vcpu_op(VCPUOP_register_runstate_memory_area, 0, &reg), 0);
+	check_eq("register_runstate_memory_area",
+		 hc_vcpu_op(VCPUOP_register_runstate_memory_area, 0, &reg), 0);
 	check_eq("... the area says running", area.state, RUNSTATE_running);
 	blocked = area.time[RUNSTATE_blocked];
 	upcalls_off();
 	HC1(set_timer_op, system_time() + 30 * MS);
 	hc_sched_op(SCHEDOP_block, NULL);
 	now = system_time();
-	check(area.time[RUNSTATE_blocked] >= blocked + 20 * MS, "time asleep counts as blocked", "%lu ns",
-	      area.time[RUNSTATE_blocked] - blocked);
-	check(sum(&area) <= now, "the states' times add up to the past", "%lu of %lu ns", sum(&area), now);
+	check(area.time[RUNSTATE_blocked] >= blocked + 20 * MS, "time asleep counts as blocked",
+	      "%lu ns", area.time[RUNSTATE_blocked] - blocked);
+	check(sum(&area) <= now, "the states' times add up to the past", "%lu of %lu ns",
+	      sum(&area), now);
 	check_eq("get_runstate_info", hc_vcpu_op(VCPUOP_get_runstate_info, 0, &info), 0);
-	check(info.state == RUNSTATE_running && sum(&info) >= sum(&area), "... agrees", "state %d, %lu and %lu ns",
-	      info.state, sum(&info), sum(&area));
+	check(info.state == RUNSTATE_running && sum(&info) >= sum(&area), "... agrees",
+	      "state %d, %lu and %lu ns", info.state, sum(&info), sum(&area));
 }
 
 static void test_time_area(void)
@@ -187,7 +196,8 @@ static void test_time_area(void)
 static void test_vcpu_ops(void)
 {
 	check_eq("virtual CPU 0 is up", hc_vcpu_op(VCPUOP_is_up, 0, NULL), 1);
-	check_eq("there is no number 999", hc_vcpu_op(VCPUOP_is_up, 999, NULL), (uint64_t)-XEN_ENOENT);
+	check_eq("there is no number 999", hc_vcpu_op(VCPUOP_is_up, 999, NULL),
+		 (uint64_t)-XEN_ENOENT);
 	check_eq("an unknown operation", hc_vcpu_op(99, 0, NULL), (uint64_t)-XEN_ENOSYS);
 }
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guest user mode: how it is entered, what brings the kernel back, and that user tables are really used.
+ * Guest user mode: how it is entered, what brings the kernel back, and that user tables are really
+ * used.
  */
 #include "guest.h"
 
 const char guest_topic[] = "user";
 
-USER_CODE_BLOCK(u_syscall, "mov $0x1111, %eax\n mov $0x2222, %ebx\n mov $0x3333, %r11d\n std\n syscall\n ud2");
+USER_CODE_BLOCK(u_syscall,
+		"mov $0x1111, %eax\n mov $0x2222, %ebx\n mov $0x3333, %r11d\n std\n syscall\n ud2");
 USER_CODE_BLOCK(u_ud2, "ud2");
 USER_CODE_BLOCK(u_hlt, "hlt");
 USER_CODE_BLOCK(u_int3, "int3");
@@ -29,8 +31,8 @@ static void test_entry(void)
 		check_eq("user code runs on its own code segment", user_exit.rax, FLAT_USER_CS);
 		check_eq("... and stack segment", user_exit.rbx, FLAT_USER_SS);
 	}
-	check(user_exit.rcx & RFLAGS_IF && !(user_exit.rcx & 0x3000), "... interrupts on, IOPL 0", "rflags 0x%lx",
-	      user_exit.rcx);
+	check(user_exit.rcx & RFLAGS_IF && !(user_exit.rcx & 0x3000), "... interrupts on, IOPL 0",
+	      "rflags 0x%lx", user_exit.rcx);
 	check_eq("the frame says user: cs", user_exit.cs & 0xffff, FLAT_USER_CS);
 	check_eq("... and its stack pointer", user_exit.rsp, USER_STACK);
 }
@@ -39,24 +41,29 @@ static void test_syscall(void)
 {
 	USER_RUN(u_syscall, 0);
 	check_eq("syscall enters the registered callback", user_exit.vector, VEC_SYSCALL);
-	check_eq("... behind the instruction", user_exit.rip, USER_CODE + (uint64_t)(u_syscall_end - u_syscall) - 2);
-	check(user_exit.rax == 0x1111 && user_exit.rbx == 0x2222, "... registers intact", "rax 0x%lx rbx 0x%lx",
-	      user_exit.rax, user_exit.rbx);
+	check_eq("... behind the instruction", user_exit.rip,
+		 USER_CODE + (uint64_t)(u_syscall_end - u_syscall) - 2);
+	check(user_exit.rax == 0x1111 && user_exit.rbx == 0x2222, "... registers intact",
+	      "rax 0x%lx rbx 0x%lx", user_exit.rax, user_exit.rbx);
 	check_eq("... rcx is the return address", user_exit.rcx, user_exit.rip);
-	check(user_exit.r11 & RFLAGS_DF && user_exit.rflags & RFLAGS_DF, "... r11 and the frame have the flags",
-	      "r11 0x%lx rflags 0x%lx", user_exit.r11, user_exit.rflags);
+	check(user_exit.r11 & RFLAGS_DF && user_exit.rflags & RFLAGS_DF,
+	      "... r11 and the frame have the flags", "r11 0x%lx rflags 0x%lx", user_exit.r11,
+	      user_exit.rflags);
 	check_eq("... upcalls stay as they were", trap.mask_inside, 0);
 }
 
 static void test_syscall_mask(void)
 {
-	struct callback_register cb = { .type = CALLBACKTYPE_syscall, .flags = CALLBACKF_mask_events };
+	struct callback_register cb = {.type = CALLBACKTYPE_syscall,
+				       .flags = CALLBACKF_mask_events};
 
 	cb.address = (uint64_t)syscall_callback;
-	check_eq("the syscall callback is registered with masking", HC2(callback_op, CALLBACKOP_register, &cb), 0);
+	check_eq("the syscall callback is registered with masking",
+		 HC2(callback_op, CALLBACKOP_register, &cb), 0);
 	USER_RUN(u_syscall, 0);
 	check_eq("... and masks upcalls", trap.mask_inside, 1);
-	check(user_exit.rflags & RFLAGS_IF, "... the frame has the old mask", "rflags 0x%lx", user_exit.rflags);
+	check(user_exit.rflags & RFLAGS_IF, "... the frame has the old mask", "rflags 0x%lx",
+	      user_exit.rflags);
 	upcalls_on();
 	cb.flags = 0;
 	HC2(callback_op, CALLBACKOP_register, &cb);
@@ -65,8 +72,9 @@ static void test_syscall_mask(void)
 static void check_user_fault(const char *name, unsigned vector, uint64_t error, uint64_t rip)
 {
 	check(user_exit.vector == vector && user_exit.error == error && user_exit.rip == rip &&
-	      (user_exit.cs & 3) == 3, name, "vector %lu error 0x%lx rip 0x%lx cs 0x%lx", user_exit.vector,
-	      user_exit.error, user_exit.rip, user_exit.cs);
+		      (user_exit.cs & 3) == 3,
+	      name, "vector %lu error 0x%lx rip 0x%lx cs 0x%lx", user_exit.vector, user_exit.error,
+	      user_exit.rip, user_exit.cs);
 }
 
 static void test_faults(void)
@@ -90,12 +98,13 @@ static void test_faults(void)
 	check_user_fault("the kernel's memory is not there: #PF(4)", 14, 4, USER_CODE);
 	check_eq("... cr2 in the kernel", trap.cr2, kernel_va);
 	USER_RUN(u_call, kernel_va);
-	check(user_exit.vector == 14 && user_exit.rip == kernel_va && (user_exit.error & ~0x10ul) == 4,
-	      "nor can it be called", "vector %lu error 0x%lx rip 0x%lx", user_exit.vector, user_exit.error,
-	      user_exit.rip);
+	check(user_exit.vector == 14 && user_exit.rip == kernel_va &&
+		      (user_exit.error & ~0x10ul) == 4,
+	      "nor can it be called", "vector %lu error 0x%lx rip 0x%lx", user_exit.vector,
+	      user_exit.error, user_exit.rip);
 	USER_RUN(u_read, UINT64_C(0xffff870000000000));
-	check(user_exit.vector == 14 && (user_exit.error & 4), "nor the hypervisor's hole", "vector %lu error 0x%lx",
-	      user_exit.vector, user_exit.error);
+	check(user_exit.vector == 14 && (user_exit.error & 4), "nor the hypervisor's hole",
+	      "vector %lu error 0x%lx", user_exit.vector, user_exit.error);
 }
 
 static void test_soft_int(void)
@@ -135,14 +144,15 @@ static void test_gs(void)
 
 	user_data[0] = 0x1234;
 	user_data[1] = 0x5678;
-	check_eq("the kernel's gs base is set", HC2(set_segment_base, SEGBASE_GS_KERNEL, user_data + 1), 0);
+	check_eq("the kernel's gs base is set",
+		 HC2(set_segment_base, SEGBASE_GS_KERNEL, user_data + 1), 0);
 	check_eq("the user's gs base is set", HC2(set_segment_base, SEGBASE_GS_USER, USER_DATA), 0);
 	USER_RUN(u_gs, 0);
 	check_eq("user code sees its own", user_exit.rax, 0x1234);
 	__asm__ volatile("mov %%gs:0, %0" : "=r"(kernel_gs));
 	check_eq("the kernel its own again", kernel_gs, 0x5678);
-	check_eq("a non-canonical base is refused", HC2(set_segment_base, SEGBASE_GS_USER, UINT64_C(1) << 62),
-		 (uint64_t)-XEN_EINVAL);
+	check_eq("a non-canonical base is refused",
+		 HC2(set_segment_base, SEGBASE_GS_USER, UINT64_C(1) << 62), (uint64_t)-XEN_EINVAL);
 }
 
 static void stop_user(uint32_t port)
@@ -161,7 +171,10 @@ static void test_preemption(void)
 	event_unmask(virq.port);
 	hc_vcpu_op(VCPUOP_stop_periodic_timer, 0, NULL);
 	user_data[1] = 0;
-	/* Upcalls open with the entry into user mode; on a busy machine the timer may be due before that. */
+	/*
+	 * Upcalls open with the entry into user mode; on a busy machine the timer may be due before
+	 * that.
+	 */
 	for (unsigned try = 0; try < 20 && user_data[1] < 1000; try++) {
 		memset(user_data, 0, 16);
 		upcalls_off();
@@ -171,7 +184,8 @@ static void test_preemption(void)
 			break;
 	}
 	if (user_exit.vector == VEC_EVENT) {
-		check((user_exit.cs & 3) == 3, "a timer event interrupts user code", "cs 0x%lx", user_exit.cs);
+		check((user_exit.cs & 3) == 3, "a timer event interrupts user code", "cs 0x%lx",
+		      user_exit.cs);
 		check(user_data[1] > 1000, "... which was running", "%lu rounds", user_data[1]);
 	} else {
 		check(false, "a timer event interrupts user code", "vector %lu", user_exit.vector);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Page-table requests of random content by the thousand. Tables that keep this kernel alive are left out, so
- * that all of them are made; whatever is accepted must leave the hypervisor's accounts in order.
+ * Page-table requests of random content by the thousand. Tables that keep this kernel alive are
+ * left out, so that all of them are made; whatever is accepted must leave the hypervisor's accounts
+ * in order.
  */
 #include "hostile.h"
 
@@ -38,10 +39,14 @@ static uint64_t some_place(void)
 
 	if ((random64() & 7) == 0)
 		return random_number() & ~UINT64_C(1) & ~(virt_to_mfn(_text) * PAGE_SIZE);
-	return virt_to_mfn(table) * PAGE_SIZE + (random64() & 0xff8) + ((random64() & 15) ? 0 : random64() & 7);
+	return virt_to_mfn(table) * PAGE_SIZE + (random64() & 0xff8) +
+	       ((random64() & 15) ? 0 : random64() & 7);
 }
 
-/* A place in this domain's own memory would overwrite the kernel, which is allowed; it is not what is tested. */
+/*
+ * A place in this domain's own memory would overwrite the kernel, which is allowed; it is not what
+ * is tested.
+ */
 static bool harmless(uint64_t ptr)
 {
 	uint64_t mfn = ptr / PAGE_SIZE;
@@ -72,19 +77,24 @@ static void updates(void)
 		else
 			done++;
 	}
-	check(done && refused, "random mmu_updates are done or refused", "%u done, %u refused", done, refused);
+	check(done && refused, "random mmu_updates are done or refused", "%u done, %u refused",
+	      done, refused);
 }
 
 static void operations(void)
 {
 	static const unsigned cmds[] = {
-		MMUEXT_PIN_L1_TABLE, MMUEXT_PIN_L2_TABLE, MMUEXT_PIN_L3_TABLE, MMUEXT_PIN_L4_TABLE, MMUEXT_UNPIN_TABLE,
-		MMUEXT_TLB_FLUSH_LOCAL, MMUEXT_INVLPG_LOCAL, MMUEXT_TLB_FLUSH_MULTI, MMUEXT_INVLPG_MULTI, 99,
+		MMUEXT_PIN_L1_TABLE, MMUEXT_PIN_L2_TABLE,
+		MMUEXT_PIN_L3_TABLE, MMUEXT_PIN_L4_TABLE,
+		MMUEXT_UNPIN_TABLE,  MMUEXT_TLB_FLUSH_LOCAL,
+		MMUEXT_INVLPG_LOCAL, MMUEXT_TLB_FLUSH_MULTI,
+		MMUEXT_INVLPG_MULTI, 99,
 	};
 	unsigned done = 0, refused = 0;
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		uint64_t mfn = random64() & 1 ? virt_to_mfn(scratch[random64() & 3]) : random_number();
+		uint64_t mfn =
+			random64() & 1 ? virt_to_mfn(scratch[random64() & 3]) : random_number();
 		unsigned cmd = cmds[random64() % ARRAY_SIZE(cmds)];
 
 		if (cmd == MMUEXT_UNPIN_TABLE && mfn == kernel_l4_mfn)
@@ -94,7 +104,8 @@ static void operations(void)
 		else
 			done++;
 	}
-	check(done && refused, "random mmuext_ops are done or refused", "%u done, %u refused", done, refused);
+	check(done && refused, "random mmuext_ops are done or refused", "%u done, %u refused", done,
+	      refused);
 }
 
 static void mappings(void)
@@ -103,14 +114,16 @@ static void mappings(void)
 	unsigned done = 0, refused = 0;
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		uint64_t where = random64() & 3 ? va + (random64() & 15) * PAGE_SIZE : random_number() & ((UINT64_C(1) << 47) - 1);
+		uint64_t where = random64() & 3 ? va + (random64() & 15) * PAGE_SIZE
+						: random_number() & ((UINT64_C(1) << 47) - 1);
 
 		if (hc_update_va_mapping(where, some_entry(), random_number()))
 			refused++;
 		else
 			done++;
 	}
-	check(done && refused, "random update_va_mappings are done or refused", "%u done, %u refused", done, refused);
+	check(done && refused, "random update_va_mappings are done or refused",
+	      "%u done, %u refused", done, refused);
 	for (unsigned i = 0; i < 16; i++)
 		hc_update_va_mapping(va + i * PAGE_SIZE, 0, UVMF_INVLPG);
 }

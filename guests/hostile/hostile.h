@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guests that break rules on purpose. Those that must be crashed for it never come to the line printed by
- * survived(); those that are only refused say so and power off. Either way the process that runs them stays in order.
+ * Guests that break rules on purpose. Those that must be crashed for it never come to the line
+ * printed by survived(); those that are only refused say so and power off. Either way the process
+ * that runs them stays in order.
  */
 #ifndef HOSTILE_H
 #define HOSTILE_H

@@ -13,6 +13,9 @@ void guest_main(void)
 
 	map_page(stack + PAGE_SIZE, virt_to_mfn(page_alloc()) * PAGE_SIZE | PTE_LEAF | PTE_RW);
 	HC1(set_trap_table, t);
-	__asm__ volatile("mov %0, %%rsp\n\tmov 0, %%rax" : : "r"(stack + 2 * PAGE_SIZE) : "rax", "memory");
+	__asm__ volatile("mov %0, %%rsp\n\tmov 0, %%rax"
+			 :
+			 : "r"(stack + 2 * PAGE_SIZE)
+			 : "rax", "memory");
 	survived();
 }

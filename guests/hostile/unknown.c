@@ -11,7 +11,8 @@ void guest_main(void)
 	for (unsigned i = 0; i < 3000; i++) {
 		uint64_t nr = 64 + (random64() & 0xfffffff);
 
-		wrong += hypercall((unsigned)nr, random64(), random64(), random64(), random64(), random64()) != -XEN_ENOSYS;
+		wrong += hypercall((unsigned)nr, random64(), random64(), random64(), random64(),
+				   random64()) != -XEN_ENOSYS;
 	}
 	check(!wrong, "3000 unknown hypercalls", "%u were not refused", wrong);
 }

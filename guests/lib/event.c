@@ -18,7 +18,8 @@ void event_init(void)
 
 void event_mask(uint32_t port)
 {
-	__atomic_fetch_or(&shared->evtchn_mask[port / 64], UINT64_C(1) << (port % 64), __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&shared->evtchn_mask[port / 64], UINT64_C(1) << (port % 64),
+			  __ATOMIC_SEQ_CST);
 }
 
 void event_unmask(uint32_t port)
@@ -38,7 +39,8 @@ void upcalls_on(void)
 
 static void dispatch(void)
 {
-	uint64_t words = __atomic_exchange_n(&vcpu_info(0)->evtchn_pending_sel, 0, __ATOMIC_SEQ_CST);
+	uint64_t words =
+		__atomic_exchange_n(&vcpu_info(0)->evtchn_pending_sel, 0, __ATOMIC_SEQ_CST);
 
 	for (unsigned w = 0; w < 64; w++) {
 		uint64_t ready;
@@ -49,7 +51,8 @@ static void dispatch(void)
 		for (unsigned b = 0; b < 64; b++) {
 			if (!(ready >> b & 1))
 				continue;
-			__atomic_fetch_and(&shared->evtchn_pending[w], ~(UINT64_C(1) << b), __ATOMIC_SEQ_CST);
+			__atomic_fetch_and(&shared->evtchn_pending[w], ~(UINT64_C(1) << b),
+					   __ATOMIC_SEQ_CST);
 			if (event_hook)
 				event_hook(w * 64 + b);
 		}

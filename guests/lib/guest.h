@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A minimal PV kernel, for kernels that test one topic of the ABI each (guests/conformance, guests/hostile).
- * Such a kernel defines guest_topic and guest_main(); everything here is set up before guest_main() runs,
- * and finish() is called after it.
+ * A minimal PV kernel, for kernels that test one topic of the ABI each (guests/conformance,
+ * guests/hostile). Such a kernel defines guest_topic and guest_main(); everything here is set up
+ * before guest_main() runs, and finish() is called after it.
  *
  * Verdicts are lines on the console, read by tests/conformance and by people:
  *
@@ -75,15 +75,15 @@ int vsnprintf(char *buf, size_t size, const char *fmt, va_list ap);
 void console_write(const char *s, size_t n);
 /** check() - one verdict; @fmt says why not. Returns @ok. */
 bool check(bool ok, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/** check_eq() - @got must be @want; numbers are printed in hexadecimal, small negative ones as such. */
+/** check_eq() - @got must be @want; printed in hexadecimal, errors (small negative) as such. */
 bool check_eq(const char *name, uint64_t got, uint64_t want);
 void skip(const char *name, const char *why);
 void finish(void) __attribute__((noreturn));
 void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 /**
- * emulated_cpu() - the kernel arguments say "emulated-cpu": the machine's own CPU is an emulator's (QEMU's TCG), which
- * is not right in some exceptions. Cases about those are skipped.
+ * emulated_cpu() - the kernel arguments say "emulated-cpu": the machine's own CPU is an emulator's
+ * (QEMU's TCG), which is not right in some exceptions. Cases about those are skipped.
  */
 bool emulated_cpu(void);
 
@@ -133,8 +133,9 @@ long trap_gate(unsigned vector, unsigned dpl, bool masks);
 void frame_return(struct frame *f) __attribute__((noreturn));
 
 /*
- * TRY() - run one piece of assembly that may trap. Afterwards trap.count says how often, trap.frame what; the
- * code goes on behind it with the stack pointer it had before. %rax is the asm's own; other operands as in asm().
+ * TRY() - run one piece of assembly that may trap. Afterwards trap.count says how often, trap.frame
+ * what; the code goes on behind it with the stack pointer it had before. %rax is the asm's own;
+ * other operands as in asm().
  */
 #define TRY(code, ...) \
 	do { \
@@ -158,7 +159,7 @@ unsigned probe_write(uint64_t va, uint64_t v);
 extern struct frame user_exit; /* why user code came back: a trap or system call */
 /** user_init() - user page tables: a code page and a stack at USER_CODE and USER_STACK. */
 void user_init(void);
-/** user_run() - run @len bytes of @code at USER_CODE with rdi = @arg until the first trap (user_exit). */
+/** user_run() - run @len bytes of @code at USER_CODE, rdi = @arg, until a trap (user_exit). */
 void user_run(const void *code, size_t len, uint64_t arg);
 /** user_run_frame() - as given; the code page is left alone. */
 void user_run_frame(const struct frame *f);
@@ -186,7 +187,7 @@ uint64_t virt_to_pfn(const void *p);
 void *mfn_to_virt(uint64_t mfn);
 uint64_t *m2p_entry(uint64_t mfn);
 #define p2m ((uint64_t *)start_info->mfn_list)
-/** pte_of() - the (read-only) page-table entry of @va at @level in the kernel's tables; NULL: no table. */
+/** pte_of() - the (read-only) entry of @va at @level in the kernel's tables; NULL: no table. */
 uint64_t *pte_of(uint64_t va, unsigned level);
 uint64_t pte_machine(uint64_t *pte); /* machine address of an entry, for mmu_update */
 long pte_set(uint64_t *pte, uint64_t value);
@@ -199,7 +200,7 @@ long mmuext(unsigned cmd, uint64_t arg1, uint64_t arg2);
 
 /* ---- events ---- */
 extern volatile uint64_t event_upcalls;
-extern void (*event_hook)(uint32_t port);  /* called for every pending unmasked port, already cleared */
+extern void (*event_hook)(uint32_t port); /* for every pending unmasked port, already cleared */
 extern bool event_manual;                  /* upcalls are counted, ports left alone */
 void event_init(void);
 void event_unmask(uint32_t port);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Hypercalls by inline SYSCALL: number in rax, arguments in rdi, rsi, rdx, r10, r8; rcx and r11 are lost. */
+/* Hypercalls by inline SYSCALL: number in rax, arguments in rdi, rsi, rdx, r10, r8. */
 #ifndef GUEST_HYPERCALL_H
 #define GUEST_HYPERCALL_H
 
 #include <stdint.h>
 #include <xen/xen.h>
 
-static inline long hypercall(unsigned nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+static inline long hypercall(unsigned nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
+			     uint64_t a5)
 {
 	long ret;
 	register uint64_t r10 __asm__("r10") = a4;
@@ -23,7 +24,8 @@ static inline long hypercall(unsigned nr, uint64_t a1, uint64_t a2, uint64_t a3,
 #define HC0(n) hypercall(__HYPERVISOR_##n, 0, 0, 0, 0, 0)
 #define HC1(n, a) hypercall(__HYPERVISOR_##n, (uint64_t)(a), 0, 0, 0, 0)
 #define HC2(n, a, b) hypercall(__HYPERVISOR_##n, (uint64_t)(a), (uint64_t)(b), 0, 0, 0)
-#define HC3(n, a, b, c) hypercall(__HYPERVISOR_##n, (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), 0, 0)
+#define HC3(n, a, b, c) \
+	hypercall(__HYPERVISOR_##n, (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), 0, 0)
 #define HC4(n, a, b, c, d) \
 	hypercall(__HYPERVISOR_##n, (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), (uint64_t)(d), 0)
 

@@ -23,8 +23,8 @@ bool emulated_cpu(void)
 
 void guest_start(void)
 {
-	if (hc_update_va_mapping((uint64_t)&shared_info_page, start_info->shared_info | PTE_LEAF | PTE_RW,
-				 UVMF_INVLPG))
+	if (hc_update_va_mapping((uint64_t)&shared_info_page,
+				 start_info->shared_info | PTE_LEAF | PTE_RW, UVMF_INVLPG))
 		panic("the shared info page cannot be mapped");
 	memory_init();
 	event_init();

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pages and page tables. Everything comes out of the slack behind the bootstrap stack, so each page has an address
- * in the initial mapping: VIRT_BASE + pfn * 4096. Tables are read there, and changed by mmu_update only.
+ * Pages and page tables. Everything comes out of the slack behind the bootstrap stack, so each page
+ * has an address in the initial mapping: VIRT_BASE + pfn * 4096. Tables are read there, and changed
+ * by mmu_update only.
  */
 #include "guest.h"
 
-#define KERNEL_VA_START UINT64_C(0xffffffff40000000) /* for va_reserve(); below the initial mapping */
+#define KERNEL_VA_START \
+	UINT64_C(0xffffffff40000000) /* for va_reserve(); below the initial mapping */
 
 static uint64_t next_page, last_page;
 static uint64_t next_va = KERNEL_VA_START;
@@ -86,7 +88,8 @@ long pte_set(uint64_t *pte, uint64_t value)
 
 long protect(void *page, uint64_t flags)
 {
-	return hc_update_va_mapping((uint64_t)page, virt_to_mfn(page) * PAGE_SIZE | flags, UVMF_INVLPG);
+	return hc_update_va_mapping((uint64_t)page, virt_to_mfn(page) * PAGE_SIZE | flags,
+				    UVMF_INVLPG);
 }
 
 static void make_tables(uint64_t va)

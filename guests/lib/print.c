@@ -115,10 +115,12 @@ int vsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
 			break;
 		}
 		case 'u':
-			put_number(&o, longs ? va_arg(ap, unsigned long) : va_arg(ap, unsigned), 10, width, pad);
+			put_number(&o, longs ? va_arg(ap, unsigned long) : va_arg(ap, unsigned), 10,
+				   width, pad);
 			break;
 		case 'x':
-			put_number(&o, longs ? va_arg(ap, unsigned long) : va_arg(ap, unsigned), 16, width, pad);
+			put_number(&o, longs ? va_arg(ap, unsigned long) : va_arg(ap, unsigned), 16,
+				   width, pad);
 			break;
 		case 'p':
 			put_number(&o, (uint64_t)(uintptr_t)va_arg(ap, void *), 16, 16, '0');

@@ -30,10 +30,10 @@ static void unexpected(const struct frame *f)
 	const uint64_t *sp = (const uint64_t *)f->rsp;
 
 	trap_resume = 0;
-	printf("unexpected trap 0x%lx error 0x%lx in %s mode at 0x%lx, cr2 0x%lx\n", f->vector, f->error,
-	       mode_of(f), f->rip, vcpu_info(0)->arch.cr2);
-	printf("cs 0x%lx rflags 0x%lx ss:rsp 0x%lx:0x%lx rax 0x%lx rbx 0x%lx\n", f->cs, f->rflags, f->ss, f->rsp,
-	       f->rax, f->rbx);
+	printf("unexpected trap 0x%lx error 0x%lx in %s mode at 0x%lx, cr2 0x%lx\n", f->vector,
+	       f->error, mode_of(f), f->rip, vcpu_info(0)->arch.cr2);
+	printf("cs 0x%lx rflags 0x%lx ss:rsp 0x%lx:0x%lx rax 0x%lx rbx 0x%lx\n", f->cs, f->rflags,
+	       f->ss, f->rsp, f->rax, f->rbx);
 	if (!(f->cs & 3) && f->rsp >= (uint64_t)_text && f->rsp < (uint64_t)_end)
 		printf("stack 0x%lx 0x%lx 0x%lx 0x%lx\n", sp[0], sp[1], sp[2], sp[3]);
 	panic("unexpected trap 0x%lx at 0x%lx", f->vector, f->rip);
@@ -69,9 +69,11 @@ void trap_entry(struct frame *f)
 long trap_gate(unsigned vector, unsigned dpl, bool masks)
 {
 	struct trap_info t[2] = {
-		{ .vector = (uint8_t)vector, .flags = (uint8_t)(dpl | (masks ? 4 : 0)), .cs = FLAT_KERNEL_CS,
-		  .address = (uint64_t)trap_stubs + vector * STUB_SIZE },
-		{ 0 },
+		{.vector = (uint8_t)vector,
+		 .flags = (uint8_t)(dpl | (masks ? 4 : 0)),
+		 .cs = FLAT_KERNEL_CS,
+		 .address = (uint64_t)trap_stubs + vector * STUB_SIZE},
+		{0},
 	};
 
 	return HC1(set_trap_table, t);
@@ -83,9 +85,11 @@ void trap_init(void)
 		uint16_t type;
 		char *entry;
 	} callbacks[] = {
-		{ CALLBACKTYPE_event, event_callback }, { CALLBACKTYPE_failsafe, failsafe_callback },
-		{ CALLBACKTYPE_syscall, syscall_callback }, { CALLBACKTYPE_syscall32, syscall32_callback },
-		{ CALLBACKTYPE_sysenter, sysenter_callback },
+		{CALLBACKTYPE_event, event_callback},
+		{CALLBACKTYPE_failsafe, failsafe_callback},
+		{CALLBACKTYPE_syscall, syscall_callback},
+		{CALLBACKTYPE_syscall32, syscall32_callback},
+		{CALLBACKTYPE_sysenter, sysenter_callback},
 	};
 
 	for (unsigned v = 0; v < 32; v++)
@@ -95,8 +99,8 @@ void trap_init(void)
 		struct callback_register cb = { .type = callbacks[i].type };
 
 		cb.address = (uint64_t)callbacks[i].entry;
-		if (HC2(callback_op, CALLBACKOP_register, &cb) && cb.type != CALLBACKTYPE_syscall32 &&
-		    cb.type != CALLBACKTYPE_sysenter)
+		if (HC2(callback_op, CALLBACKOP_register, &cb) &&
+		    cb.type != CALLBACKTYPE_syscall32 && cb.type != CALLBACKTYPE_sysenter)
 			panic("callback_op refused type %u", cb.type);
 	}
 	if (HC2(stack_switch, FLAT_KERNEL_SS, trap_stack_end))
@@ -107,8 +111,11 @@ bool check_trap(const char *name, unsigned vector, uint64_t error)
 {
 	const struct frame *f = &trap.frame;
 
-	return check(trap.count == 1 && f->vector == vector && f->error == error && f->rip == trap_from, name,
-		     "%u traps, vector %lu error 0x%lx at offset %ld, want vector %u error 0x%lx at offset 0",
+	return check(trap.count == 1 && f->vector == vector && f->error == error &&
+			     f->rip == trap_from,
+		     name,
+		     "%u traps, vector %lu error 0x%lx at offset %ld, want vector %u error 0x%lx "
+		     "at offset 0",
 		     trap.count, f->vector, f->error, (long)(f->rip - trap_from), vector, error);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guest user mode: its own L4 that shares only the lowest slot with the kernel's, as a kernel of this ABI
- * keeps its user and kernel tables apart.
+ * Guest user mode: its own L4 that shares only the lowest slot with the kernel's, as a kernel of
+ * this ABI keeps its user and kernel tables apart.
  */
 #include "guest.h"
 
@@ -37,7 +37,11 @@ void user_run_frame(const struct frame *f)
 void user_run(const void *code, size_t len, uint64_t arg)
 {
 	struct frame f = {
-		.rdi = arg, .rip = USER_CODE, .cs = FLAT_USER_CS, .rflags = RFLAGS_IF, .rsp = USER_STACK,
+		.rdi = arg,
+		.rip = USER_CODE,
+		.cs = FLAT_USER_CS,
+		.rflags = RFLAGS_IF,
+		.rsp = USER_STACK,
 		.ss = FLAT_USER_SS,
 	};
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The domain builder against xen/xen.h's "Start-of-day memory layout": the plan for many configurations
- * against a model, a whole start of day as its guest would see it, and every refusal with nothing left behind.
+ * The domain builder against xen/xen.h's "Start-of-day memory layout": the plan for many
+ * configurations against a model, a whole start of day as its guest would see it, and every refusal
+ * with nothing left behind.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,7 +27,10 @@ static struct kernel_segment segments[3];
 static struct kernel_image kernel;
 static struct domain_config config;
 
-/* A kernel of three segments at 1 MiB: code, data that overlaps it with its zeroes, and zeroes alone. */
+/*
+ * A kernel of three segments at 1 MiB: code, data that overlaps it with its zeroes, and zeroes
+ * alone.
+ */
 static void plain_config(void)
 {
 	for (unsigned i = 0; i < TEXT_BYTES; i++)
@@ -37,12 +41,21 @@ static void plain_config(void)
 	segments[1] = (struct kernel_segment){ VIRT_BASE + 0x101000, text + 5, 100, 200 };
 	segments[2] = (struct kernel_segment){ VIRT_BASE + 0x110123, NULL, 0, 5000 };
 	kernel = (struct kernel_image){
-		.segments = segments, .nr_segments = 3, .entry = VIRT_BASE + 0x100010, .virt_base = VIRT_BASE,
-		.vstart = VIRT_BASE + 0x100000, .vend = VIRT_BASE + 0x110123 + 5000,
+		.segments = segments,
+		.nr_segments = 3,
+		.entry = VIRT_BASE + 0x100010,
+		.virt_base = VIRT_BASE,
+		.vstart = VIRT_BASE + 0x100000,
+		.vend = VIRT_BASE + 0x110123 + 5000,
 	};
 	config = (struct domain_config){
-		.name = "test", .memory_pages = 4096, .vcpus = 2, .cmdline = "root=none quiet", .kernel = &kernel,
-		.error = error, .error_size = sizeof(error),
+		.name = "test",
+		.memory_pages = 4096,
+		.vcpus = 2,
+		.cmdline = "root=none quiet",
+		.kernel = &kernel,
+		.error = error,
+		.error_size = sizeof(error),
 	};
 	error[0] = 0;
 }
@@ -76,7 +89,10 @@ static void assert_nothing_left(void)
 
 /* ---- the plan ---- */
 
-/* The tables that map pages @first .. @first + @n - 1 (numbers of 4 KiB), counted by walking every page. */
+/*
+ * The tables that map pages @first .. @first + @n - 1 (numbers of 4 KiB), counted by walking every
+ * page.
+ */
 static uint64_t model_tables(uint64_t first, uint64_t n, uint64_t seen_first, uint64_t seen_n)
 {
 	uint64_t count = 0;
@@ -90,7 +106,8 @@ static uint64_t model_tables(uint64_t first, uint64_t n, uint64_t seen_first, ui
 			if (t == last)
 				continue;
 			last = t;
-			if (!seen_n || t < seen_first >> shift || t > (seen_first + seen_n - 1) >> shift)
+			if (!seen_n || t < seen_first >> shift ||
+			    t > (seen_first + seen_n - 1) >> shift)
 				count++;
 		}
 	}
@@ -130,7 +147,8 @@ static void check_plan(const struct start_layout *l)
 	if (l->p2m_elsewhere) {
 		follows(&next, l->p2m);
 		follows(&next, l->p2m_tables);
-		assert_int_equal(l->p2m_tables.nr, model_tables(l->p2m_va >> 12 & 0xfffffffff, l->p2m.nr, base, l->mapped));
+		assert_int_equal(l->p2m_tables.nr, model_tables(l->p2m_va >> 12 & 0xfffffffff,
+								l->p2m.nr, base, l->mapped));
 	}
 	assert_int_equal(l->used, next);
 	assert_true(l->used <= l->nr_pages);
@@ -140,10 +158,18 @@ static void check_plan(const struct start_layout *l)
 static void test_plan_random(void **state)
 {
 	static const uint64_t bases[] = {
-		VIRT_BASE, 0, 0x400000, 0x7fe00000, UINT64_C(0xffffffff40000000), UINT64_C(0xffff880000000000),
-		UINT64_C(0x7fffc0000000), UINT64_C(0xffffffff7fff0000), 0x1000,
+		VIRT_BASE,
+		0,
+		0x400000,
+		0x7fe00000,
+		UINT64_C(0xffffffff40000000),
+		UINT64_C(0xffff880000000000),
+		UINT64_C(0x7fffc0000000),
+		UINT64_C(0xffffffff7fff0000),
+		0x1000,
 	};
-	static const uint64_t p2ms[] = { 0, UINT64_C(0x8000000000), 0x100000, 0x3ff000, UINT64_C(0xffffc90000000000), 0x1234 };
+	static const uint64_t p2ms[] = {0,	  UINT64_C(0x8000000000),	0x100000,
+					0x3ff000, UINT64_C(0xffffc90000000000), 0x1234};
 	unsigned planned = 0;
 
 	tp.info.frames = UINT64_C(1) << 24;
@@ -200,7 +226,9 @@ static struct start_info *guest_start_info(struct domain *d)
 
 static void check_memory(struct domain *d, const struct start_info *si)
 {
-	uint64_t end = (d->vcpu[0]->gate.regs.rsp + (512 << 10) + (4 << 20) - 1) & ~(uint64_t)((4 << 20) - 1), pte;
+	uint64_t end = (d->vcpu[0]->gate.regs.rsp + (512 << 10) + (4 << 20) - 1) &
+		       ~(uint64_t)((4 << 20) - 1),
+		 pte;
 	const uint64_t *p2m = guest(d, si->mfn_list, &pte);
 
 	assert_non_null(p2m);
@@ -216,7 +244,9 @@ static void check_memory(struct domain *d, const struct start_info *si)
 		bool table = va >= si->pt_base && va < si->pt_base + si->nr_pt_frames * PAGE_SIZE;
 
 		assert_non_null(guest(d, va, &pte));
-		assert_int_equal(pte_mfn(pte).n, *(uint64_t *)guest(d, si->mfn_list + (va - VIRT_BASE) / PAGE_SIZE * 8, NULL));
+		assert_int_equal(pte_mfn(pte).n,
+				 *(uint64_t *)guest(
+					 d, si->mfn_list + (va - VIRT_BASE) / PAGE_SIZE * 8, NULL));
 		assert_int_equal(!(pte & PTE_RW), table);
 	}
 	assert_null(guest(d, end, NULL));
@@ -247,8 +277,10 @@ static void check_start(struct domain *d)
 	assert_ptr_equal(mm_frame_owner(MFN(si->store_mfn)), d);
 	assert_ptr_equal(mm_frame_owner(MFN(si->console.domU.mfn)), d);
 	/* Elements of the region in the promised order, one page each. */
-	assert_int_equal(m2p_get(MFN(si->store_mfn)), (v->gate.regs.rsi - VIRT_BASE) / PAGE_SIZE + 1);
-	assert_int_equal(m2p_get(MFN(si->console.domU.mfn)), (v->gate.regs.rsi - VIRT_BASE) / PAGE_SIZE + 2);
+	assert_int_equal(m2p_get(MFN(si->store_mfn)),
+			 (v->gate.regs.rsi - VIRT_BASE) / PAGE_SIZE + 1);
+	assert_int_equal(m2p_get(MFN(si->console.domU.mfn)),
+			 (v->gate.regs.rsi - VIRT_BASE) / PAGE_SIZE + 2);
 	assert_int_equal(si->pt_base, v->gate.regs.rsi + 3 * PAGE_SIZE);
 	check_memory(d, si);
 	assert_int_equal(mm_audit(), 0);
@@ -329,7 +361,8 @@ static void test_elsewhere(void **state)
 	assert_int_equal(si->mfn_list, UINT64_C(0x8000000000));
 	/* The list, then an L1, an L2 and an L3 of its own. */
 	assert_int_equal(si->nr_p2m_frames, config.memory_pages / 512 + 3);
-	assert_int_equal(m2p_get(pte_mfn(mm_walk(d->vcpu[0], si->mfn_list, NULL))), si->first_p2m_pfn);
+	assert_int_equal(m2p_get(pte_mfn(mm_walk(d->vcpu[0], si->mfn_list, NULL))),
+			 si->first_p2m_pfn);
 	assert_null(guest(d, si->mfn_list + config.memory_pages * 8, NULL));
 	domain_destroy(d);
 	assert_nothing_left();
@@ -347,8 +380,10 @@ static void test_hypercall_page(void **state)
 	page = guest(d, kernel.hypercall_page, NULL);
 	for (unsigned nr = 0; nr < 128; nr++) {
 		const uint8_t *slot = page + nr * 32;
-		static const uint8_t end[] = { 0x0f, 0x05, 0x41, 0x5b, 0x59, 0xc3 }, iret_end[] = { 0x0f, 0x05 };
-		static const uint8_t start[] = { 0x51, 0x41, 0x53, 0xb8 }, iret_start[] = { 0x51, 0x41, 0x53, 0x50, 0xb8 };
+		static const uint8_t end[] = {0x0f, 0x05, 0x41, 0x5b, 0x59, 0xc3},
+				     iret_end[] = {0x0f, 0x05};
+		static const uint8_t start[] = {0x51, 0x41, 0x53, 0xb8},
+				     iret_start[] = {0x51, 0x41, 0x53, 0x50, 0xb8};
 		bool iret = nr == __HYPERVISOR_iret;
 		unsigned at = iret ? sizeof(iret_start) : sizeof(start);
 		uint32_t imm;
@@ -356,7 +391,8 @@ static void test_hypercall_page(void **state)
 		assert_memory_equal(slot, iret ? iret_start : start, at);
 		memcpy(&imm, slot + at, sizeof(imm));
 		assert_int_equal(imm, nr);
-		assert_memory_equal(slot + at + 4, iret ? iret_end : end, iret ? sizeof(iret_end) : sizeof(end));
+		assert_memory_equal(slot + at + 4, iret ? iret_end : end,
+				    iret ? sizeof(iret_end) : sizeof(end));
 	}
 	domain_destroy(d);
 	assert_nothing_left();
