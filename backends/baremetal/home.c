@@ -13,9 +13,12 @@ struct plat_info metal_info = {
 	.name = "on bare metal",
 };
 
-bool debug_exit;
+bool debug_exit, test_panic;
+
+#define CTRL_A 1
 
 static struct domain *focus; /* who hears what is typed */
+static unsigned presses;     /* of Ctrl-A, one after another */
 static unsigned nr_running;
 static enum ending ending = END_GOOD;
 
@@ -38,15 +41,59 @@ void plat_console_write(struct domain *d, const char *buf, size_t len)
 	serial_write(buf, len);
 }
 
+/* The next domain that runs gets the keyboard. */
+static void move_focus(void)
+{
+	struct list *pos = focus ? focus->link.next : domain_list.next;
+
+	for (unsigned wraps = 0; wraps < 2; pos = pos->next) {
+		struct domain *d = list_entry(pos, struct domain, link);
+
+		if (pos == &domain_list) {
+			wraps++;
+			continue;
+		}
+		if (d->state == DOM_RUNNING) {
+			focus = d;
+			return;
+		}
+	}
+	focus = NULL;
+}
+
+/* How many of the first bytes typed are the domain's; pressing Ctrl-A three times moves to the next. */
+static size_t scan(const char *buf, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		presses = buf[i] == CTRL_A ? presses + 1 : 0;
+		if (presses == 3)
+			return i + 1;
+	}
+	return n;
+}
+
 /* What does not fit into the console's ring stays with us and is offered again at the next poll. */
 void plat_poll(void)
 {
+	unsigned before = presses;
 	char buf[64];
-	size_t n = serial_peek(buf, sizeof(buf));
+	size_t n = serial_peek(buf, sizeof(buf)), taken;
 
 	if (!n)
 		return;
-	serial_take(focus ? console_input(focus, buf, n) : n);
+	n = scan(buf, n);
+	taken = focus ? console_input(focus, buf, n) : n;
+	serial_take(taken);
+	if (taken < n) {
+		presses = before;
+		scan(buf, taken);
+		return;
+	}
+	if (presses == 3) {
+		presses = 0;
+		move_focus();
+		xlog(LOG_ERROR, "what is typed goes to domain %s", focus ? focus->name : "(none)");
+	}
 }
 
 void home_domain_added(struct domain *d)
@@ -67,7 +114,7 @@ void plat_domain_shutdown(struct domain *d, unsigned reason)
 	if (!good)
 		ending = END_CRASH;
 	if (focus == d)
-		focus = NULL;
+		move_focus();
 	if (--nr_running)
 		return;
 	machine_end(ending);
@@ -91,9 +138,11 @@ static void one_word(const char *at, size_t len)
 	}
 	if (word(at, len, "debug-exit"))
 		debug_exit = true;
+	else if (word(at, len, "test-panic"))
+		test_panic = true;
 	else
 		refuse("unknown word on the command line: %.*s (known: log-level=error|warn|info|debug, "
-		       "debug-exit)", (int)len, at);
+		       "debug-exit, test-panic)", (int)len, at);
 }
 
 void cmdline_parse(const char *line)

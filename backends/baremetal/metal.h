@@ -155,12 +155,16 @@ __attribute__((noreturn)) void machine_end(enum ending how);
 /** refuse() - the machine cannot do what it was started for: one line, then it ends. */
 __attribute__((noreturn, format(printf, 1, 2))) void refuse(const char *fmt, ...);
 
+/* symbols.c: names for addresses of the image, filled in after the link by add_symbols.py */
+const char *symbol_at(uint64_t address, uint64_t *offset); /* NULL: none known */
+
 /* panic.c */
 __attribute__((noreturn)) void panic_frame(const struct hyp_frame *f, const char *why);
 
 /* home.c */
 extern struct plat_info metal_info;
 extern bool debug_exit; /* "debug-exit": tell QEMU's isa-debug-exit how it ended */
+extern bool test_panic; /* "test-panic": overrun the stack, to see that it is found and told */
 void cmdline_parse(const char *line);
 void home_domain_added(struct domain *d);
 

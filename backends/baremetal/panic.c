@@ -26,15 +26,47 @@ static const uint64_t *stack_end(uint64_t rsp)
 	return NULL;
 }
 
+static void print_address(uint64_t a)
+{
+	uint64_t offset;
+	const char *name = symbol_at(a, &offset);
+
+	if (name)
+		xlog(LOG_ERROR, "  %#llx %s+%#llx", (unsigned long long)a, name, (unsigned long long)offset);
+	else
+		xlog(LOG_ERROR, "  %#llx", (unsigned long long)a);
+}
+
+/* @rsp on a guard page is a stack overrun: its contents begin behind that page. */
+static uint64_t off_guard(uint64_t rsp)
+{
+	const char *const guards[] = { cpu0_stack_guard, cpu0_trap_stack_guard, cpu0_nmi_stack_guard,
+				       cpu0_df_stack_guard, cpu0_mc_stack_guard, cpu0_db_stack_guard };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(guards); i++) {
+		uint64_t g = (uintptr_t)guards[i];
+
+		if (rsp >= g && rsp <= g + PAGE_SIZE) {
+			xlog(LOG_ERROR, "a stack has overrun");
+			return g + PAGE_SIZE;
+		}
+	}
+	return rsp;
+}
+
 static void backtrace(uint64_t rip, uint64_t rsp)
 {
-	const uint64_t *p = (const uint64_t *)(uintptr_t)(rsp & ~UINT64_C(7)), *end = stack_end(rsp);
+	const uint64_t *p, *end;
 	unsigned n = 0;
 
-	xlog(LOG_ERROR, "backtrace: %#llx", (unsigned long long)rip);
-	for (; end && p < end && n < 40; p++) {
+	rsp = off_guard(rsp);
+	p = (const uint64_t *)(uintptr_t)((rsp + 7) & ~UINT64_C(7));
+	end = stack_end(rsp);
+	xlog(LOG_ERROR, "backtrace:");
+	print_address(rip);
+	for (; end && p < end && n < 24; p++) {
 		if (is_text(*p)) {
-			xlog(LOG_ERROR, "backtrace: %#llx", (unsigned long long)*p);
+			print_address(*p);
 			n++;
 		}
 	}

@@ -12,6 +12,14 @@ static struct percpu cpu0 = { .self = &cpu0 };
 
 void metal_start(uint64_t info, unsigned door);
 
+/* Deeper than any stack, so that it ends on the guard page. */
+__attribute__((noinline)) static uint64_t overrun_stack(uint64_t depth)
+{
+	volatile uint64_t here[64] = { depth };
+
+	return depth == 1000000 ? here[0] : overrun_stack(depth + 1) + here[0];
+}
+
 static void check_cpu(void)
 {
 	static const struct {
@@ -72,6 +80,8 @@ void metal_start(uint64_t info, unsigned door)
 	     (unsigned long long)metal_info.frames >> 8, metal_info.tsc_khz);
 	if (core_init())
 		refuse("the core cannot start in this machine: it needs more memory");
+	if (test_panic)
+		xlog(LOG_ERROR, "still here: %llu", (unsigned long long)overrun_stack(1));
 	if (!boot_info.nr_modules)
 		refuse("no boot bundle: give the image one as its module (QEMU: -initrd, GRUB: module2)");
 	for (unsigned i = 0; i < boot_info.nr_modules; i++)

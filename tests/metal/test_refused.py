@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What the bare-metal home does not take: it says so in one line, and the machine ends.
+"""What the bare-metal home does not take: it says so in one line, and the machine ends. And a panic, provoked: it is
+told with names.
 
 test_refused.py GUEST
 """
 
 import os
+import re
 import struct
 import sys
 import tempfile
@@ -53,6 +55,15 @@ def cases(good):
     yield 'a word', good, 'frobnicate', 'unknown word on the command line: frobnicate'
 
 
+def panic_is_told(bundle):
+    """The stack runs over its guard page: found, told on a stack of its own, with names of functions."""
+    run = metal.boot(bundle, 'test-panic log-level=error', memory=128, limit=60)
+    good = run.status == 3 and re.search(r'panic: exception in the hypervisor: vector 8\b', run.text) \
+        and 'a stack has overrun' in run.text and len(re.findall(r' overrun_stack\+0x', run.text)) > 10
+    print('ok a panic' if good else f'FAIL a panic: status {run.status}\n{run.text}')
+    return good
+
+
 def main():
     metal.skip_without_qemu()
     bad = 0
@@ -71,6 +82,9 @@ def main():
             else:
                 print(f'FAIL {name}: status {run.status}, {lines}')
                 bad += 1
+        with open(path, 'wb') as f:
+            f.write(good)
+        bad += not panic_is_told(path)
     return bool(bad)
 
 
