@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Documents against the tree and the program.
 
-usage: test_docs.py CASE, one of: man_page, options, links, names
+usage: test_docs.py CASE, one of: man_page, options, probe, links, names
 """
 
 import glob
@@ -55,6 +55,23 @@ def options():
         return ['--help shows no options']
     return [f'{option} is not in the man page' for option in sorted(has - told)] + \
         [f'{option} is in the man page only' for option in sorted(told - has)]
+
+
+def probe():
+    """The line about the host that docs/hosted.md shows and explains has the parts that -v prints."""
+    if not os.access('/dev/kvm', os.R_OK | os.W_OK):
+        print('skipped: no usable /dev/kvm')
+        sys.exit(77)
+    done = subprocess.run([os.environ['XENOPUS'], 'run', '-v', os.environ['XENOPUS_GUEST']],
+                          stdin=subprocess.DEVNULL, capture_output=True, check=True)
+
+    def parts(text):
+        line = re.search(r'^ *\(xenopus\) KVM: (.*)$', text, re.M)
+        # What each part begins with does not depend on the host; the first part has no such word.
+        return [part.split()[0] for part in line[1].split(';')][1:] if line else []
+    told = parts(text_of(os.path.join(TREE, 'docs/hosted.md')))
+    seen = parts(done.stderr.decode())
+    return [] if told == seen and told else [f'the document has {told}, the program {seen}']
 
 
 def links():

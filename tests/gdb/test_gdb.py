@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """gdb and tools/gdb/xenopus.py: started under gdb, attached to while a guest runs, and on bare metal.
 
-usage: test_gdb.py CASE, one of: constants, started, attached, metal
+usage: test_gdb.py CASE, one of: constants, started, core_file, attached, metal
 """
 
 import os
@@ -131,6 +131,25 @@ def started(verdict):
     verdict.check("no virtual CPU 'd1v3'" in gdb.answer('xenopus walk d1v3 0'), 'no such virtual CPU')
     verdict.check(re.search(r'set_trap_table +[1-9]', gdb.answer('xenopus stats d1')), 'statistics')
     verdict.check('Traceback' not in gdb.text and 'Python Exception' not in gdb.text, 'an error in Python')
+
+
+def core_file(verdict):
+    """Of a process that is gone a core file tells the same as the process did."""
+    with tempfile.TemporaryDirectory() as top:
+        core = os.path.join(top, 'core')
+        questions = ['xenopus domains', 'xenopus vcpus', 'xenopus walk rip', 'xenopus memory rip 4',
+                     'xenopus events', 'xenopus stats']
+        source = 'source tools/gdb/xenopus.py'
+        gdb = Gdb([source, 'tbreak evtchn_bind_ipi', 'run', *questions, f'gcore {core}', 'kill'],
+                  ['--args', boot.xenopus(), 'run', '-m', '16', '--no-attendant',
+                   os.environ['XENOPUS_GUEST']])
+        verdict.check(os.path.exists(core), f'no core file: {gdb.text[-500:]}')
+        post_mortem = Gdb([source, *questions], [boot.xenopus(), core])
+    post_mortem.show()
+    for question in questions:
+        verdict.check('d1' in gdb.answer(question) or 'rip' in question, f'no answer to {question}')
+        verdict.check(post_mortem.answer(question) == gdb.answer(question),
+                      f"'{question}': of the process it was\n{gdb.answer(question)}")
 
 
 class Guest:
