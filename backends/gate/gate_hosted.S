@@ -40,8 +40,6 @@ leave_vm:
 	leave	GATE_PORT_LSTAR
 	.org	gate_door_page + GATE_CSTAR_OFF
 	leave	GATE_PORT_CSTAR
-	.org	gate_door_page + GATE_SYSENTER_OFF
-	leave	GATE_PORT_SYSENTER
 
 ask:
 	testl	$0x100, %r11d		/* single-stepping: only the core can go on exactly */

@@ -6,8 +6,8 @@
  *	          + 0x1000   stub page: a 4-byte stub per vector, then the resume stubs
  *	          + 0x2000   IDT
  *	          + 1 GiB    per virtual CPU, 0x40000 each: GDT (16 pages), LDT (16 pages), TSS with I/O
- *	                     bitmap, ring-0 stack, and for ring 3 the door page (SYSCALL and SYSENTER
- *	                     enter here; the same frame for all) with its box page (door.c)
+ *	                     bitmap, ring-0 stack, and for ring 3 the door page (SYSCALL enters
+ *	                     here; the same frame for all) with its box page (door.c)
  *	          + 256 GiB  direct map of all machine memory, ring 0 only
  *
  * Selectors are Xen's: the guest owns GDT entries below FIRST_RESERVED_GDT_ENTRY (page 14).
@@ -41,7 +41,6 @@
 #define GATE_LSTAR_OFF    0x00
 #define GATE_LEAVE_OFF    0x10 /* the OUT that leaves the VM */
 #define GATE_CSTAR_OFF    0x20
-#define GATE_SYSENTER_OFF 0x40
 
 /* Offsets inside the box page. */
 #define BOX_OPEN          0x00
@@ -73,7 +72,6 @@
  */
 #define GATE_PORT_LSTAR    0xff
 #define GATE_PORT_CSTAR    0xfe
-#define GATE_PORT_SYSENTER 0xfd
 #define GATE_PORT_DONE     0xfc
 
 /* Selectors in the reserved pages of every GDT. */

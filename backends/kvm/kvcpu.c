@@ -63,7 +63,7 @@ static bool set_msrs(struct kvcpu *k, GError **error)
 {
 	struct {
 		struct kvm_msrs head;
-		struct kvm_msr_entry e[7];
+		struct kvm_msr_entry e[4];
 	} m = {
 		.head.nmsrs = 3,
 		.e = {
@@ -72,9 +72,6 @@ static bool set_msrs(struct kvcpu *k, GError **error)
 			{ .index = 0xc0000082, .data = gate_area_va(k) + GATE_VCPU_DOOR + GATE_LSTAR_OFF },
 			{ .index = 0xc0000084, .data = 0x4100 }, /* SFMASK: NT TF */
 			{ .index = 0xc0000083, .data = gate_area_va(k) + GATE_VCPU_DOOR + GATE_CSTAR_OFF },
-			{ .index = 0x174, .data = GATE_CS },
-			{ .index = 0x175, .data = k->stack_top },
-			{ .index = 0x176, .data = gate_area_va(k) + GATE_VCPU_DOOR + GATE_SYSENTER_OFF },
 		},
 	};
 
@@ -83,9 +80,12 @@ static bool set_msrs(struct kvcpu *k, GError **error)
 			    g_strerror(errno));
 		return false;
 	}
-	/* The other doors are for 32-bit user code; a KVM without them just never uses them. */
-	memmove(m.e, m.e + 3, 4 * sizeof(m.e[0]));
-	m.head.nmsrs = 4;
+	/*
+	 * SYSCALL of 32-bit code, where the processor has it. SYSENTER gets no door: with its CS at null it faults on
+	 * every processor, and the core knows the instruction.
+	 */
+	m.e[0] = m.e[3];
+	m.head.nmsrs = 1;
 	ioctl(k->fd, KVM_SET_MSRS, &m);
 	return true;
 }

@@ -170,6 +170,22 @@ static bool has_error_code(unsigned vector)
 				 1u << 21 | 1u << 29 | 1u << 30);
 }
 
+/*
+ * The guest used a selector whose LDT page is not mapped in the gate: the core may take the guest's page now.
+ * If it does not, the fault is the guest's, at the address where its LDT has that page.
+ */
+static void ldt_fault(struct kvcpu *k, struct vcpu *v, struct trap *t)
+{
+	uint64_t offset = t->cr2 - (gate_area_va(k) + GATE_VCPU_LDT);
+
+	if (mm_map_ldt_page(v, (unsigned)(offset / PAGE_SIZE))) {
+		plat_descriptors_changed(v);
+		t->cause = TRAP_KICK;
+	} else {
+		t->cr2 = v->arch.ldt_base + offset;
+	}
+}
+
 /* A stub has written its vector to its port; the processor's frame lies on the gate stack. */
 static bool save_stub(struct pcpu *p, struct kvcpu *k, struct vcpu *v, unsigned port, struct trap *t)
 {
@@ -194,6 +210,8 @@ static bool save_stub(struct pcpu *p, struct kvcpu *k, struct vcpu *v, unsigned 
 	r->rsp = f[3];
 	r->ss = (uint16_t)f[4];
 	t->cause = port < 32 ? TRAP_EXCEPTION : TRAP_SOFT_INT;
+	if (port == X86_PF && t->cr2 - (gate_area_va(k) + GATE_VCPU_LDT) < 16 * PAGE_SIZE)
+		ldt_fault(k, v, t);
 	p->exits[port < 32 ? EXIT_EXCEPTION : EXIT_SOFT_INT]++;
 	return true;
 }
@@ -260,16 +278,6 @@ static bool handle_io(struct pcpu *p, struct kvcpu *k, struct vcpu *v, struct tr
 			break;
 		save_syscall(p, k, v, t);
 		t->cause = TRAP_SYSCALL32;
-		return true;
-	case GATE_PORT_SYSENTER:
-		if (!at_door(k, GATE_SYSENTER_OFF))
-			break;
-		save_gprs(&v->gate.regs, k->regs);
-		v->gate.regs.rip = v->gate.regs.rsp = 0;
-		v->gate.regs.rflags = k->regs->rflags;
-		v->gate.regs.cs = FLAT_RING3_CS64;
-		v->gate.regs.ss = FLAT_RING3_SS64;
-		t->cause = TRAP_SYSENTER;
 		return true;
 	default:
 		if (ring0 && port < 256 && save_stub(p, k, v, port, t))
