@@ -35,6 +35,7 @@ K = {name: value for table in CONSTANTS.values() for name, value in table.items(
 PAGE_SHIFT = 12
 PAGE_SIZE = 1 << PAGE_SHIFT
 NX = 1 << 63
+GATE_VIRT = 0xffff810000000000  # L4 slot 258, in both homes
 
 SHUTDOWN_REASONS = ('poweroff', 'reboot', 'suspend', 'crash', 'watchdog', 'soft reset')
 VIRQS = ('timer', 'debug', 'console', 'dom_exc', 'tbuf', None, 'debugger', 'xenoprof', 'con_ring',
@@ -207,7 +208,8 @@ def registers(v):
     """The guest's registers as a dictionary, and where they come from."""
     values = Home.live_registers(v)
     if values:
-        return values, 'in the gate' if values['cs'] & 3 == 0 else 'running'
+        gate = values['cs'] & 3 == 0 or GATE_VIRT <= values['rip'] < GATE_VIRT + (1 << 39)
+        return values, 'in the gate' if gate else 'running'
     regs = v['gate']['regs']
     values = {name: u64(regs[name]) for name in REGISTERS + ('rip', 'rflags', 'cs', 'ss')}
     return values, 'trapped'
