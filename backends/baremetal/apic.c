@@ -8,7 +8,6 @@
 #define APIC_BASE_ENABLE UINT64_C(0x800)
 #define APIC_BASE_X2     UINT64_C(0x400)
 
-#define APIC_ID       0x020u
 #define APIC_TPR      0x080u
 #define APIC_EOI      0x0b0u
 #define APIC_SVR      0x0f0u
@@ -67,10 +66,13 @@ void apic_init(void)
 
 	cpuid(1, 0, r);
 	deadline = r[2] & 1u << 24;
+	/* In two steps: from off there is no way straight to x2APIC. */
 	base |= APIC_BASE_ENABLE;
-	if (r[2] & 1u << 21)
-		base |= APIC_BASE_X2;
 	msr_write(MSR_APIC_BASE, base);
+	if ((r[2] & 1u << 21) && !(base & APIC_BASE_X2)) {
+		base |= APIC_BASE_X2;
+		msr_write(MSR_APIC_BASE, base);
+	}
 	if (!(base & APIC_BASE_X2))
 		page = device_map(base & PTE_ADDR);
 	pic_init();

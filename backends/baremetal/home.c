@@ -13,7 +13,7 @@ struct plat_info metal_info = {
 	.name = "on bare metal",
 };
 
-bool debug_exit, test_panic;
+bool debug_exit, test_panic, no_smep, no_smap;
 
 #define CTRL_A 1
 
@@ -129,6 +129,11 @@ static void one_word(const char *at, size_t len)
 {
 	static const char *const levels[] = { "log-level=error", "log-level=warn", "log-level=info",
 					      "log-level=debug" };
+	static const struct {
+		const char *word;
+		bool *set;
+	} flags[] = { { "debug-exit", &debug_exit }, { "test-panic", &test_panic }, { "no-smep", &no_smep },
+		      { "no-smap", &no_smap } };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(levels); i++) {
 		if (word(at, len, levels[i])) {
@@ -136,13 +141,14 @@ static void one_word(const char *at, size_t len)
 			return;
 		}
 	}
-	if (word(at, len, "debug-exit"))
-		debug_exit = true;
-	else if (word(at, len, "test-panic"))
-		test_panic = true;
-	else
-		refuse("unknown word on the command line: %.*s (known: log-level=error|warn|info|debug, "
-		       "debug-exit, test-panic)", (int)len, at);
+	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
+		if (word(at, len, flags[i].word)) {
+			*flags[i].set = true;
+			return;
+		}
+	}
+	refuse("unknown word on the command line: %.*s (known: log-level=error|warn|info|debug, debug-exit, "
+	       "no-smep, no-smap, test-panic)", (int)len, at);
 }
 
 void cmdline_parse(const char *line)

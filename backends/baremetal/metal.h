@@ -164,6 +164,7 @@ __attribute__((noreturn)) void panic_frame(const struct hyp_frame *f, const char
 /* home.c */
 extern struct plat_info metal_info;
 extern bool debug_exit; /* "debug-exit": tell QEMU's isa-debug-exit how it ended */
+extern bool no_smep, no_smap; /* words of the same names: do without */
 extern bool test_panic; /* "test-panic": overrun the stack, to see that it is found and told */
 void cmdline_parse(const char *line);
 void home_domain_added(struct domain *d);

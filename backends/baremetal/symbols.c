@@ -16,25 +16,28 @@ struct symbol_table {
 	struct symbol symbol[6143];
 };
 
-/* In a section of its own, where the script finds it; volatile, since the compiler must not know what is in it. */
-const volatile struct symbol_table symbol_table __attribute__((section(".rodata.symbols"), used)) = {
-	.size = sizeof(symbol_table),
-};
+extern const struct symbol_table symbol_table;
+const struct symbol_table symbol_table = { .size = sizeof(symbol_table) };
 
 const char *symbol_at(uint64_t address, uint64_t *offset)
 {
-	uint32_t low = 0, high = symbol_table.nr, at = (uint32_t)(address - IMAGE_VIRT);
+	const struct symbol_table *t = &symbol_table;
+	uint32_t low = 0, high, at = (uint32_t)(address - IMAGE_VIRT);
+
+	/* The compiler believes to know what is in it. */
+	__asm__("" : "+r"(t));
+	high = t->nr;
 
 	while (low < high) {
 		uint32_t mid = (low + high) / 2;
 
-		if (symbol_table.symbol[mid].address <= at)
+		if (t->symbol[mid].address <= at)
 			low = mid + 1;
 		else
 			high = mid;
 	}
 	if (!low)
 		return NULL;
-	*offset = at - symbol_table.symbol[low - 1].address;
-	return (const char *)(uintptr_t)&symbol_table + symbol_table.symbol[low - 1].name;
+	*offset = at - t->symbol[low - 1].address;
+	return (const char *)t + t->symbol[low - 1].name;
 }

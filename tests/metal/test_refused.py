@@ -64,6 +64,24 @@ def panic_is_told(bundle):
     return good
 
 
+# What the processor lacks, and the line. Before it knows its command line the image can only halt.
+PROCESSORS = {
+    'qemu32': (None, 'this CPU has no 64-bit mode'),
+    'qemu64,-nx': (None, 'this CPU has no no-execute bit'),
+    'qemu64,-cx16': (1, 'this CPU has no CMPXCHG16B'),
+}
+
+
+def processors_are_named(bundle):
+    bad = 0
+    for cpu, (status, line) in PROCESSORS.items():
+        run = metal.boot(bundle, memory=128, limit=60 if status else 15, cpu=cpu)
+        good = run.status == status and line in run.text
+        print(f'ok {cpu}: {line}' if good else f'FAIL {cpu}: status {run.status}\n{run.text}')
+        bad += not good
+    return bad
+
+
 def main():
     metal.skip_without_qemu()
     bad = 0
@@ -85,6 +103,7 @@ def main():
         with open(path, 'wb') as f:
             f.write(good)
         bad += not panic_is_told(path)
+        bad += processors_are_named(path)
     return bool(bad)
 
 
