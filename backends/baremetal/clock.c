@@ -10,6 +10,7 @@
 #define PIT_MODE    0x43
 #define PIT_GATE    0x61
 #define MEASURE_MS  10u
+#define MEASUREMENTS 20u
 
 static uint32_t apic_khz = 1;
 static uint64_t wall_start_ns, wall_start_tsc;
@@ -19,23 +20,62 @@ uint32_t clock_apic_khz(void)
 	return apic_khz;
 }
 
-/* Run PIT channel 2 down once; how far TSC and APIC timer came meanwhile. */
-static bool measure(uint64_t *tsc, uint32_t *apic)
+/**
+ * struct measurement - how far TSC and APIC timer came while PIT channel 2 ran down once.
+ * @doubt: TSC ticks that passed around the readings. A CPU of a virtual machine may be kept waiting there.
+ */
+struct measurement {
+	uint64_t tsc, doubt;
+	uint32_t apic;
+};
+
+static bool measure(struct measurement *m)
 {
-	unsigned count = PIT_HZ * MEASURE_MS / 1000;
-	uint64_t t0, limit;
+	unsigned count = PIT_HZ * MEASURE_MS / 1000, limit = 100000000;
+	uint64_t before, start, waiting, end, after;
 
 	out8(PIT_GATE, (in8(PIT_GATE) & 0xfc) | 1);
 	out8(PIT_MODE, 0xb0); /* channel 2, both bytes, one-shot */
 	out8(PIT_CH2, count & 0xff);
+	before = tsc_read();
 	out8(PIT_CH2, (uint8_t)(count >> 8));
 	apic_timer_count(true);
-	t0 = tsc_read();
-	for (limit = 0; !(in8(PIT_GATE) & 0x20); limit++)
-		if (limit > 100000000)
+	start = tsc_read();
+	do {
+		if (!limit--)
 			return false;
-	*tsc = tsc_read() - t0;
-	*apic = ~0u - apic_timer_count(false);
+		waiting = tsc_read();
+	} while (!(in8(PIT_GATE) & 0x20));
+	end = tsc_read();
+	m->apic = ~0u - apic_timer_count(false);
+	after = tsc_read();
+	m->tsc = end - start;
+	m->doubt = start - before + end - waiting + after - end;
+	return true;
+}
+
+static bool agree(uint64_t a, uint64_t b)
+{
+	return (a > b ? a - b : b - a) < a / 1000;
+}
+
+/* Until one agrees with an earlier one, since disturbed ones differ; else the least doubtful of all. */
+static bool measure_well(struct measurement *best)
+{
+	struct measurement m[MEASUREMENTS];
+
+	for (unsigned i = 0; i < MEASUREMENTS; i++) {
+		if (!measure(&m[i]))
+			return false;
+		if (!i || m[i].doubt < best->doubt)
+			*best = m[i];
+		for (unsigned j = 0; j < i; j++) {
+			if (agree(m[i].tsc, m[j].tsc)) {
+				*best = m[i].doubt < m[j].doubt ? m[i] : m[j];
+				return true;
+			}
+		}
+	}
 	return true;
 }
 
@@ -117,15 +157,15 @@ static uint64_t rtc_ns(void)
 
 void clock_init(void)
 {
-	uint32_t apic = 0, khz = told_khz();
-	uint64_t tsc = 0;
+	struct measurement m = { 0 };
+	uint32_t khz = told_khz();
 
 	if (!khz || !apic_has_deadline()) {
-		if (!measure(&tsc, &apic))
+		if (!measure_well(&m))
 			refuse("the timer (PIT) does not run and CPUID does not tell the frequency of the TSC");
-		apic_khz = max_t(uint32_t, apic / MEASURE_MS, 1);
+		apic_khz = max_t(uint32_t, m.apic / MEASURE_MS, 1);
 		if (!khz)
-			khz = (uint32_t)(tsc / MEASURE_MS);
+			khz = (uint32_t)(m.tsc / MEASURE_MS);
 	}
 	if (!khz)
 		refuse("the time-stamp counter does not run");
