@@ -11,8 +11,9 @@
  *	hidden: paging features the ABI does not have (PSE, PGE, PCID, PKU, 1G pages, LA57), ring-0
  *		protection (SMEP, SMAP, UMIP), devices (APIC timer, MTRR, x2APIC), virtualisation, power,
  *		performance counters, topology, registers nobody switches (SPEC_CTRL, TSC_AUX for RDPID)
- *	FSGSBASE is hidden too, though it works: a Linux PV kernel that sees it reads the user's GS base by
- *		rdmsr at every context switch, which is a trap; without it, it knows the base by itself
+ *	FSGSBASE passes, though a Linux PV kernel that sees it reads the user's GS base by rdmsr, a trap, at
+ *		every context switch: without it, it knows the base by the selector alone, and on hosts
+ *		where the selector does not survive an exit, programs lose their LDT and TLS segments
  *
  * Leaf 0xd is computed, so that it agrees with what is left.
  */
@@ -41,10 +42,10 @@ enum { EAX, EBX, ECX, EDX };
 
 /* Leaf 7. Subleaf 0: */
 #define L7_EBX_PASS \
-	(BIT(3) | BIT(5) | BIT(6) | BIT(8) | BIT(9) | BIT(13) | BIT(16) | BIT(17) | \
+	(BIT(0) | BIT(3) | BIT(5) | BIT(6) | BIT(8) | BIT(9) | BIT(13) | BIT(16) | BIT(17) | \
 	 BIT(18) | BIT(19) | BIT(21) | BIT(23) | BIT(24) | BIT(26) | BIT(27) | BIT(28) | BIT(29) | \
 	 BIT(30) | BIT(31))
-	/* bmi1 avx2 fdp_excp bmi2 erms no_fpu_sel avx512f dq rdseed adx ifma clflushopt
+	/* fsgsbase bmi1 avx2 fdp_excp bmi2 erms no_fpu_sel avx512f dq rdseed adx ifma clflushopt
 	 * clwb pf er cd sha bw vl */
 #define L7_EBX_AVX512F BIT(16)
 #define L7_ECX_PASS \
