@@ -63,7 +63,7 @@ wait:
 	cmpl	$BOX_DONE_LEAVE, %eax
 	je	done_leave
 	cmpl	$BOX_ASKED, %eax
-	ja	refused_or_taken
+	jne	refused_or_taken
 	decl	%ebx
 	jnz	wait
 	movl	$BOX_ASKED, %eax

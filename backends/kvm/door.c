@@ -21,10 +21,15 @@
  * kernel, which our own state tells, not the box. The gate is mapped in every address space, so a second virtual
  * CPU could write into the first one's box; a machine with more than one has no attendant.
  *
+ * A guest that does not play by the rules may run on while its request is worked on, or ignore that it should
+ * leave. So before anything that needs old translations gone (a TLB flush, a page table whose shadow is stale) the
+ * attendant brings the guest out of KVM_RUN and keeps it out; it re-enters through the owed stores.
+ *
  * One lock keeps the physical CPU's thread and its attendant out of each other's way: the thread holds it
  * whenever it is not inside KVM_RUN.
  */
 #include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <xenopus/hypercall.h>
@@ -40,6 +45,7 @@ struct attendant {
 	GThread *thread;
 	_Atomic bool lock;
 	_Atomic bool stop, awake;
+	_Atomic bool blocked;      /* the CPU's thread is out of KVM_RUN and waits for the lock */
 	GMutex mutex;
 	GCond cond;
 	struct kvcpu *_Atomic in_guest; /* written under lock: what runs in KVM_RUN now */
@@ -48,6 +54,8 @@ struct attendant {
 	unsigned window_calls;
 	uint64_t banned_until, ban_ns;
 };
+
+static __thread struct attendant *attending; /* on the attendant's thread, while it answers */
 
 static _Atomic uint32_t *box_word(const struct kvcpu *k, unsigned offset)
 {
@@ -107,14 +115,29 @@ static void answer(struct pcpu *p, struct kvcpu *k, struct vcpu *v)
 		atomic_store(box_word(k, BOX_STATE), BOX_REFUSED);
 		return;
 	}
+	attending = p->attendant;
+
 	long ret = hypercall_call(v, (unsigned)nr, &c);
 
+	attending = NULL;
 	p->attendant->answers++;
 	*box_quad(k, BOX_RESULT) = (uint64_t)ret;
 	k->answered = p->nr_selfcopy || p->nr_stores > MAX_OWED || k->dirty ||
 		      atomic_load(&p->flush_gen) != flushes || gate_cr3(&v->gate) != cr3 ||
 		      vcpu_upcall_pending(v) || v->domain->state != DOM_RUNNING;
 	atomic_store(box_word(k, BOX_STATE), k->answered ? BOX_DONE_LEAVE : BOX_DONE);
+}
+
+void door_stop_guest(void)
+{
+	if (!attending)
+		return;
+	/* The lock is ours, so once the thread waits for it the guest stays out until we are done. */
+	while (!atomic_load(&attending->blocked)) {
+		syscall(SYS_tgkill, getpid(), this_pcpu()->tid, SIGUSR1);
+		for (unsigned i = 0; i < 2000 && !atomic_load(&attending->blocked); i++)
+			__builtin_ia32_pause();
+	}
 }
 
 static bool attend(struct pcpu *p)
@@ -230,7 +253,9 @@ void door_leave_guest(struct pcpu *p)
 
 	if (!a)
 		return;
+	atomic_store(&a->blocked, true);
 	take_lock(a);
+	atomic_store(&a->blocked, false);
 	atomic_store_explicit(&a->in_guest, NULL, memory_order_relaxed);
 }
 

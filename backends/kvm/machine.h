@@ -160,6 +160,8 @@ void door_enter_guest(struct pcpu *p, struct kvcpu *k, bool fresh);
 void door_leave_guest(struct pcpu *p);
 /** door_note_hypercall() - a hypercall left the VM; often enough, and the attendant is called. */
 void door_note_hypercall(struct pcpu *p, struct kvcpu *k);
+/** door_stop_guest() - on the attendant's thread: bring the guest out of KVM_RUN until the answer is given. */
+void door_stop_guest(void);
 uint64_t door_answers(const struct pcpu *p);
 
 /* pagetable.c */

@@ -81,6 +81,7 @@ void plat_pt_enter(mfn_t mfn, unsigned level)
 	machine.frame_flags[mfn.n] = FRAME_WAS_PT;
 	if (!(old & FRAME_DIRTY) || !machine.traits.host_stores_unseen)
 		return;
+	door_stop_guest();
 	if (p->nr_selfcopy == p->max_selfcopy) {
 		p->max_selfcopy = p->max_selfcopy ? p->max_selfcopy * 2 : 16;
 		p->selfcopy = g_renew(mfn_t, p->selfcopy, p->max_selfcopy);
@@ -94,7 +95,8 @@ void plat_pt_leave(mfn_t mfn, unsigned level)
 
 void plat_tlb_flush(uint64_t pcpus, enum plat_flush what, uint64_t va)
 {
-	/* Where stores are repeated these invalidate what they touch; the count tells the attendant. */
+	/* Where stores are repeated these invalidate what they touch, before the guest goes on. */
+	door_stop_guest();
 	for (unsigned i = 0; i < machine.nr_pcpus; i++)
 		if (pcpus >> i & 1)
 			atomic_fetch_add(&machine.pcpu[i].flush_gen, 1);

@@ -309,6 +309,18 @@ static void report_dead(struct pcpu *p, struct kvcpu *k, struct vcpu *v, struct 
 	}
 }
 
+static bool in_door(const struct kvcpu *k)
+{
+	return (k->sregs->cs.selector & 3) == 3 &&
+	       k->regs->rip - (gate_area_va(k) + GATE_VCPU_DOOR) < PAGE_SIZE;
+}
+
+/* Only the attendant can have queued stores while the guest ran. */
+static bool stores_owed(const struct pcpu *p)
+{
+	return p->nr_stores || p->nr_selfcopy;
+}
+
 /*
  * Is an exception on its way into the guest, or the gate in the middle of its work? Then go on. A guest that stays
  * in the door on purpose gets no more than its share: what is lost then is its own state.
@@ -321,10 +333,11 @@ static bool must_rerun(struct kvcpu *k, struct vcpu *v)
 	k->reruns++;
 	if (e->exception.injected || e->exception.pending || (k->sregs->cs.selector & 3) == 0)
 		return true;
-	if (k->regs->rip - (gate_area_va(k) + GATE_VCPU_DOOR) < PAGE_SIZE)
+	if (in_door(k))
 		return k->reruns <= 50;
 	/* KVM does not tell of a breakpoint exception on its way; behind an INT3 assume there is one. */
-	return !guest_fetch(v, code, k->regs->rip - 2, 2, NULL, NULL) &&
+	return k->reruns <= 3 && !stores_owed(this_pcpu()) &&
+	       !guest_fetch(v, code, k->regs->rip - 2, 2, NULL, NULL) &&
 	       (code[1] == 0xcc || (code[0] == 0xcd && code[1] == 3));
 }
 
@@ -343,6 +356,12 @@ void plat_cpu_run(struct vcpu *v, struct trap *t)
 			if (must_rerun(k, v)) {
 				clock_kick_later(k); /* let the guest get out of the gate first */
 				p->exits[EXIT_RERUN]++;
+				if (in_door(k) && stores_owed(p)) {
+					/* It must not pass the door with old translations. */
+					save_direct(k, &v->gate.regs);
+					if (!load_guest(p, k, v, t))
+						return;
+				}
 				continue;
 			}
 			k->run->immediate_exit = 0;
