@@ -18,6 +18,7 @@
 #define CR4_DE  0x08
 #define CR4_OSFXSR 0x200
 #define CR4_OSXMMEXCPT 0x400
+#define CR4_FSGSBASE 0x10000
 #define CR4_OSXSAVE 0x40000
 #define EFER_GUEST 0xd01 /* NXE LMA LME SCE */
 
@@ -92,8 +93,10 @@ static bool set_msrs(struct kvcpu *k, GError **error)
 
 static bool set_control(struct kvcpu *k, GError **error)
 {
-	/* FSGSBASE stays off, as the CPUID policy says: guests then change bases only by telling us. */
+	/* FSGSBASE is what CPUID shows guests; a KVM that refuses it runs them without. */
 	static const uint64_t cr4_choices[] = {
+		CR4_PAE | CR4_DE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE | CR4_OSXSAVE,
+		CR4_PAE | CR4_DE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE,
 		CR4_PAE | CR4_DE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE,
 		CR4_PAE | CR4_DE | CR4_OSFXSR | CR4_OSXMMEXCPT,
 	};
