@@ -25,6 +25,8 @@
  * leave. So before anything that needs old translations gone (a TLB flush, a page table whose shadow is stale) the
  * attendant brings the guest out of KVM_RUN and keeps it out; it re-enters through the owed stores.
  *
+ * It pays only where the thread really has a processor of its own, so `--attendant` asks for it.
+ *
  * One lock keeps the physical CPU's thread and its attendant out of each other's way: the thread holds it
  * whenever it is not inside KVM_RUN.
  */
@@ -190,7 +192,7 @@ static void *attendant_thread(void *data)
 
 bool door_open_for_business(void)
 {
-	return machine.traits.syscall_stays_in_ring3 && !machine.no_attendant &&
+	return machine.traits.syscall_stays_in_ring3 && machine.attendant &&
 	       sysconf(_SC_NPROCESSORS_ONLN) > (long)machine.nr_pcpus;
 }
 

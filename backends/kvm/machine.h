@@ -112,7 +112,7 @@ struct machine {
 	int64_t tsc_offset;    /* guest TSC - host TSC */
 	struct pcpu pcpu[MAX_PCPUS];
 	unsigned nr_pcpus;
-	bool no_attendant;
+	bool attendant;        /* asked for, see door.c */
 	bool timed;            /* measure time inside KVM_RUN (--stats) */
 };
 

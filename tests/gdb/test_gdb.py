@@ -96,7 +96,7 @@ def started(verdict):
     """gdb --args: stop inside a hypercall of a known guest, look around, go on to the end."""
     guest = os.environ['XENOPUS_GUEST']
     session = transcript.read(DOCUMENT)['started']
-    run = ['--args', boot.xenopus(), 'run', '--no-attendant', guest]
+    run = ['--args', boot.xenopus(), 'run', guest]
     gdb = Gdb([command for command, _ in session], run)
     gdb.show()
     check_session(verdict, session, gdb)
@@ -141,7 +141,7 @@ def core_file(verdict):
                      'xenopus events', 'xenopus stats']
         source = 'source tools/gdb/xenopus.py'
         gdb = Gdb([source, 'tbreak evtchn_bind_ipi', 'run', *questions, f'gcore {core}', 'kill'],
-                  ['--args', boot.xenopus(), 'run', '-m', '16', '--no-attendant',
+                  ['--args', boot.xenopus(), 'run', '-m', '16',
                    os.environ['XENOPUS_GUEST']])
         verdict.check(os.path.exists(core), f'no core file: {gdb.text[-500:]}')
         post_mortem = Gdb([source, *questions], [boot.xenopus(), core])

@@ -21,7 +21,7 @@
 static struct {
 	char *initrd, *log_level, *name, *kvm;
 	gint memory, vcpus;
-	gboolean stats, verbose, no_cache, no_attendant;
+	gboolean stats, verbose, no_cache, attendant;
 	char **rest;
 } opt = { .memory = 256, .vcpus = 1 };
 
@@ -37,8 +37,8 @@ static const GOptionEntry entries[] = {
 	  "Least important lines to log: error, warn, info, debug (warn)", "LEVEL" },
 	{ "verbose", 'v', 0, G_OPTION_ARG_NONE, &opt.verbose,
 	  "Tell about host, kernel image and domain (log level info)", NULL },
-	{ "no-attendant", 0, 0, G_OPTION_ARG_NONE, &opt.no_attendant,
-	  "Do not let a second host thread answer hypercalls (software-virtualised hosts)", NULL },
+	{ "attendant", 0, 0, G_OPTION_ARG_NONE, &opt.attendant,
+	  "Let a second host thread answer hypercalls (software-virtualised hosts, a spare CPU)", NULL },
 	{ "no-cache", 0, 0, G_OPTION_ARG_NONE, &opt.no_cache,
 	  "Unpack the kernel anew and do not keep it for the next time", NULL },
 	{ "kvm", 0, 0, G_OPTION_ARG_FILENAME, &opt.kvm, "KVM device (/dev/kvm)", "FILE" },
@@ -203,7 +203,7 @@ static int run(struct load *load, GMappedFile *initrd, const char *cmdline, uint
 	if (!machine_init(opt.kvm ? opt.kvm : "/dev/kvm", pages + pages / 50 + 4096, &error))
 		return cmd_error(STATUS_FAILED, "%s", error->message);
 	machine.timed = opt.stats;
-	machine.no_attendant = opt.no_attendant;
+	machine.attendant = opt.attendant;
 	probe_print();
 	if (core_init())
 		return cmd_error(STATUS_FAILED, "the core cannot start in a machine of %d MiB: give another "
