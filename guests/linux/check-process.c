@@ -35,7 +35,7 @@ static void fork_exec(void)
 	}
 }
 
-/* 64 processes at once, each the parent of two more, down to a depth: 127 in all. */
+/* Every process the parent of two more, down to a depth: 127 in all at depth 6, 64 of them at once. */
 static int fork_tree(int depth)
 {
 	pid_t child[2];
@@ -59,9 +59,9 @@ static int fork_tree(int depth)
 
 static void fork_many(void)
 {
-	int count = fork_tree(6);
+	int depth = check_times(6), all = (2 << depth) - 1, count = fork_tree(depth);
 
-	require(count == 127, "a tree of 127 processes counted %d", count);
+	require(count == all, "a tree of %d processes counted %d", all, count);
 }
 
 static void vfork_exec(void)

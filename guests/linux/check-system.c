@@ -87,17 +87,20 @@ static void pseudo_files(void)
 
 static void shell(void)
 {
-	/* A hundred short processes, pipelines, here-documents: a build script in small. */
-	const char *const argv[] = {
-		"/bin/busybox", "sh", "-c",
-		"i=0; sum=0; while [ $i -lt 30 ]; do i=$((i+1));"
+	/* A hundred short processes, pipelines, arithmetic: a build script in small. */
+	static const char script[] =
+		"n=%d; i=0; sum=0; while [ $i -lt $n ]; do i=$((i+1));"
 		" sum=$((sum + $(echo $i | cat | wc -c))); done;"
-		" seq 1 2000 | sort -rn | head -n 1000 | md5sum | cut -c1-8; [ $sum = 81 ]",
-		NULL,
-	};
+		" seq 1 2000 | sort -rn | head -n 1000 | md5sum | cut -c1-8; [ $sum = %d ]";
+	/* Two bytes a number of one digit, three of two. */
+	int n = check_times(30), sum = n < 10 ? 2 * n : 18 + 3 * (n - 9);
+	char text[sizeof(script) + 32];
+	const char *const argv[] = {"/bin/busybox", "sh", "-c", text, NULL};
 	char out[256];
-	int status = run(out, sizeof(out), argv);
+	int status;
 
+	snprintf(text, sizeof(text), script, n, sum);
+	status = run(out, sizeof(out), argv);
 	require(WIFEXITED(status) && !WEXITSTATUS(status), "the shell ended with 0x%x", status);
 	require(!strcmp(out, "c9377195"), "a pipeline of the shell gave '%s'", out);
 }
