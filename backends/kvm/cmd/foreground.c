@@ -79,6 +79,23 @@ static void give_input(void *data)
 		home_post(give_input, in);
 }
 
+/*
+ * Piped input has an end, a console has none. So that a program of the guest that reads on finds one too, it gets
+ * Ctrl-D from now on, once a second: whoever reads may only come to it later.
+ */
+static void give_end(void *unused)
+{
+	const char ctrl_d = 4;
+
+	console_input(fg->domain, &ctrl_d, 1);
+}
+
+static gboolean on_input_end(gpointer unused)
+{
+	home_post(give_end, NULL);
+	return G_SOURCE_CONTINUE;
+}
+
 static gboolean on_typed(gint fd, GIOCondition condition, gpointer unused)
 {
 	char buf[512];
@@ -86,8 +103,11 @@ static gboolean on_typed(gint fd, GIOCondition condition, gpointer unused)
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return G_SOURCE_CONTINUE;
-	if (n <= 0)
+	if (n <= 0) {
+		if (!isatty(fd))
+			g_timeout_add(1000, on_input_end, NULL);
 		return G_SOURCE_REMOVE;
+	}
 	size_t len = isatty(fd) ? tty_find_escape(buf, (size_t)n) : (size_t)n;
 
 	if (len) {
