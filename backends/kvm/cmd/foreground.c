@@ -62,43 +62,54 @@ static void on_shutdown(struct domain *d, unsigned reason)
 	g_idle_add(quit_loop, NULL);
 }
 
-struct input {
-	size_t len, done;
-	char bytes[];
-};
+/* Typed, in order, and not yet taken by the console. Core context only. */
+static GByteArray *typed;
+static bool offering;
+static gint backlog; /* bytes read and not yet taken; atomic */
 
-/* In core context. What does not fit into the console ring yet is offered again at the next poll. */
+#define MAX_BACKLOG 65536
+
+/* What does not fit into the console ring yet is offered again at the next poll; what comes later waits behind it. */
+static void offer_input(void *again)
+{
+	guint taken = (guint)console_input(fg->domain, (const char *)typed->data, typed->len);
+
+	g_byte_array_remove_range(typed, 0, taken);
+	g_atomic_int_add(&backlog, -(gint)taken);
+	offering = typed->len > 0;
+	if (offering)
+		home_post(offer_input, NULL);
+}
+
 static void give_input(void *data)
 {
-	struct input *in = data;
+	g_autoptr(GBytes) bytes = data;
 
-	in->done += console_input(fg->domain, in->bytes + in->done, in->len - in->done);
-	if (in->done == in->len)
-		g_free(in);
-	else
-		home_post(give_input, in);
+	g_byte_array_append(typed, g_bytes_get_data(bytes, NULL), (guint)g_bytes_get_size(bytes));
+	if (!offering)
+		offer_input(NULL);
 }
 
 /*
  * Piped input has an end, a console has none. So that a program of the guest that reads on finds one too, it gets
  * Ctrl-D from now on, once a second: whoever reads may only come to it later.
  */
-static void give_end(void *unused)
-{
-	const char ctrl_d = 4;
-
-	console_input(fg->domain, &ctrl_d, 1);
-}
-
 static gboolean on_input_end(gpointer unused)
 {
-	home_post(give_end, NULL);
+	g_atomic_int_add(&backlog, 1);
+	home_post(give_input, g_bytes_new_static("\004", 1));
 	return G_SOURCE_CONTINUE;
 }
 
 static gboolean on_typed(gint fd, GIOCondition condition, gpointer unused)
 {
 	char buf[512];
+
+	/* A guest that does not read must not make us keep all that others have to say. */
+	if (g_atomic_int_get(&backlog) > MAX_BACKLOG) {
+		g_usleep(10000);
+		return G_SOURCE_CONTINUE;
+	}
 	ssize_t n = read(fd, buf, sizeof(buf));
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
@@ -111,12 +122,8 @@ static gboolean on_typed(gint fd, GIOCondition condition, gpointer unused)
 	size_t len = isatty(fd) ? tty_find_escape(buf, (size_t)n) : (size_t)n;
 
 	if (len) {
-		struct input *in = g_malloc(sizeof(*in) + len);
-
-		in->len = len;
-		in->done = 0;
-		memcpy(in->bytes, buf, len);
-		home_post(give_input, in);
+		g_atomic_int_add(&backlog, (gint)len);
+		home_post(give_input, g_bytes_new(buf, len));
 	}
 	if (len < (size_t)n) {
 		fg->left = true;
@@ -158,6 +165,7 @@ void foreground_run(struct foreground *f)
 
 	fg = f;
 	loop = g_main_loop_new(NULL, FALSE);
+	typed = g_byte_array_new();
 	home_set_hooks(&hooks);
 	home_restore_terminal_on_panic(tty_restore);
 	g_unix_signal_add(SIGINT, on_signal, GINT_TO_POINTER(SIGINT));
@@ -183,4 +191,5 @@ void foreground_run(struct foreground *f)
 	f->ended_ns = clock_ns();
 	tty_restore();
 	g_main_loop_unref(loop);
+	g_byte_array_unref(typed);
 }
