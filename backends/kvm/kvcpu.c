@@ -105,10 +105,8 @@ static bool set_control(struct kvcpu *k, GError **error)
 	s.cr0 = CR0_GUEST;
 	s.cr3 = machine.gate_l3; /* replaced before the first entry */
 	s.efer = EFER_GUEST;
-	s.cs = (struct kvm_segment){ .limit = ~0u, .selector = GATE_CS, .type = 11, .present = 1, .s = 1,
-				     .l = 1, .g = 1 };
-	s.ss = (struct kvm_segment){ .limit = ~0u, .selector = GATE_DS, .type = 3, .present = 1, .s = 1,
-				     .db = 1, .g = 1 };
+	s.cs = gate_code;
+	s.ss = gate_data;
 	s.ds = s.es = s.fs = s.gs = s.ldt = (struct kvm_segment){ .unusable = 1 };
 	for (unsigned i = 0; i < ARRAY_SIZE(cr4_choices); i++) {
 		s.cr4 = cr4_choices[i];
@@ -166,7 +164,6 @@ static void kvcpu_reset(struct kvcpu *k)
 	ioctl(k->fd, KVM_SET_DEBUGREGS, &d);
 	ioctl(k->fd, KVM_SET_FPU, &fpu);
 	k->user_cs.present = k->user_ss.present = 0;
-	k->pcpu = NULL;
 	k->dirty = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
 }
 
@@ -253,7 +250,6 @@ void plat_cpu_switch(struct vcpu *from, struct vcpu *to)
 		k->vcpu = to;
 		/* Its tagged TLB entries may be older than flushes that spared it while it was off. */
 		k->flush_seen = atomic_load(&p->flush_gen) - 1;
-		k->pcpu = p;
 	}
 }
 

@@ -47,7 +47,7 @@ struct pt_store {
  * switching virtual CPUs copies nothing. KVM vCPUs cannot be destroyed singly, hence they are pooled.
  * @regs, @sregs: shared with KVM (KVM_CAP_SYNC_REGS); between runs they are the truth
  * @dirty: KVM_SYNC_X86_* that must be taken over at the next run
- * @flush: TLB flush owed before ring 3 goes on
+ * @flush_seen: the flush_gen of its physical CPU that it has honoured; if behind, a TLB flush is owed
  * @user_cs, @user_ss: last pair loaded from guest descriptors, see segments.c
  */
 struct kvcpu {
@@ -58,7 +58,6 @@ struct kvcpu {
 	struct kvm_sregs *sregs;
 	uint64_t dirty;
 	uint64_t flush_seen;
-	struct pcpu *pcpu; /* last run on */
 	struct vcpu *vcpu;
 	uint8_t *box;      /* shared with the door page, see door.c */
 	bool answered;     /* the attendant has done the hypercall that now leaves the VM */
@@ -168,6 +167,7 @@ uint64_t door_answers(const struct pcpu *p);
 void pt_drain(struct pcpu *p, struct kvcpu *k); /* run queued stores until at most GATE_STORES are left */
 
 /* segments.c */
+extern const struct kvm_segment gate_code, gate_data; /* ring 0, as GATE_CS and GATE_DS load them */
 bool segment_load(struct vcpu *v, uint16_t selector, struct kvm_segment *out);
 bool return_segments(struct kvcpu *k, struct vcpu *v, unsigned *vector, uint32_t *error);
 

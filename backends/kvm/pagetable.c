@@ -113,10 +113,8 @@ static void run_stub(struct pcpu *p, struct kvcpu *k, unsigned offset)
 
 	k->regs->rip = GATE_VIRT + GATE_STUB_OFF + offset;
 	k->regs->rflags = 2;
-	s->cs = (struct kvm_segment){ .limit = ~0u, .selector = GATE_CS, .type = 11, .present = 1, .s = 1,
-				      .l = 1, .g = 1 };
-	s->ss = (struct kvm_segment){ .limit = ~0u, .selector = GATE_DS, .type = 3, .present = 1, .s = 1,
-				      .db = 1, .g = 1 };
+	s->cs = gate_code;
+	s->ss = gate_data;
 	k->dirty |= KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
 	do {
 		int rc = kvcpu_run_raw(k);

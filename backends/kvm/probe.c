@@ -38,10 +38,6 @@ static int probe_run(struct probe *pr, const uint8_t *prog, size_t len, uint64_t
 					       .present = 1, .dpl = 3, .s = 1, .l = 1, .g = 1 };
 	static const struct kvm_segment ss = { .limit = ~0u, .selector = FLAT_RING3_SS64, .type = 3,
 					       .present = 1, .dpl = 3, .db = 1, .s = 1, .g = 1 };
-	static const struct kvm_segment cs0 = { .limit = ~0u, .selector = GATE_CS, .type = 11, .present = 1,
-						.s = 1, .l = 1, .g = 1 };
-	static const struct kvm_segment ss0 = { .limit = ~0u, .selector = GATE_DS, .type = 3, .present = 1,
-						.s = 1, .db = 1, .g = 1 };
 	struct kvcpu *k = pr->k;
 	int rc;
 
@@ -64,8 +60,8 @@ static int probe_run(struct probe *pr, const uint8_t *prog, size_t len, uint64_t
 		k->regs->rsp = k->stack_top - sizeof(frame);
 		k->regs->rip = GATE_VIRT + GATE_STUB_OFF + GATE_FLUSH_OFF + GATE_STORES * GATE_STORE_SIZE;
 		k->regs->rflags = 2;
-		k->sregs->cs = cs0;
-		k->sregs->ss = ss0;
+		k->sregs->cs = gate_code;
+		k->sregs->ss = gate_data;
 	}
 	k->dirty = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
 	do {

@@ -119,10 +119,8 @@ static void load_through_stub(struct pcpu *p, struct kvcpu *k, struct vcpu *v, b
 		       (GATE_STORES - p->nr_stores) * GATE_STORE_SIZE;
 	k->regs->rsp = k->stack_top - (uint64_t)(k->stack_page + PAGE_SIZE - (uint8_t *)s);
 	k->regs->rflags = 2;
-	k->sregs->cs = (struct kvm_segment){ .limit = ~0u, .selector = GATE_CS, .type = 11, .present = 1,
-					     .s = 1, .l = 1, .g = 1 };
-	k->sregs->ss = (struct kvm_segment){ .limit = ~0u, .selector = GATE_DS, .type = 3, .present = 1,
-					     .s = 1, .db = 1, .g = 1 };
+	k->sregs->cs = gate_code;
+	k->sregs->ss = gate_data;
 	p->nr_stores = 0;
 }
 

@@ -6,6 +6,11 @@
  */
 #include "machine.h"
 
+const struct kvm_segment gate_code = { .limit = ~0u, .selector = GATE_CS, .type = 11, .present = 1, .s = 1,
+				       .l = 1, .g = 1 };
+const struct kvm_segment gate_data = { .limit = ~0u, .selector = GATE_DS, .type = 3, .present = 1, .s = 1,
+				       .db = 1, .g = 1 };
+
 static const struct kvm_segment flat_code64 = { .limit = ~0u, .selector = FLAT_RING3_CS64, .type = 11,
 						.present = 1, .dpl = 3, .s = 1, .l = 1, .g = 1 };
 static const struct kvm_segment flat_data = { .limit = ~0u, .selector = FLAT_RING3_SS64, .type = 3,

@@ -46,7 +46,6 @@ static const GOptionEntry entries[] = {
 	{ NULL, 0, 0, 0, NULL, NULL, NULL },
 };
 
-/* What the core offers guests; a kernel that insists on more is refused. */
 static bool set_log_level(void)
 {
 	static const char *const names[] = { "error", "warn", "info", "debug" };
