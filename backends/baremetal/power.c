@@ -3,61 +3,16 @@
  * How the machine ends. Power off by ACPI: the S5 sleep type is looked for in the DSDT's bytes (an interpreter for
  * one constant package would be a thousand times this file), then the ports QEMU's machines have had.
  */
+#include "acpi.h"
 #include "metal.h"
 
 #define DEBUG_EXIT_PORT 0xf4
-
-struct sdt {
-	char signature[4];
-	uint32_t length;
-	char rest[28];
-};
 
 static struct {
 	uint16_t pm1a, pm1b, smi_port;
 	uint8_t smi_enable, type_a, type_b;
 	bool found;
 } acpi;
-
-static uint32_t get32(const void *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
-/* Tables below 4 GiB only: that is what is mapped when this runs, and where firmware puts them. */
-static const struct sdt *table_at(uint64_t phys)
-{
-	const struct sdt *t = phys_ptr(phys);
-	uint8_t sum = 0;
-
-	if (!phys || phys >= (UINT64_C(1) << 32) - PAGE_SIZE || t->length < sizeof(*t) || t->length > 1u << 22 ||
-	    phys + t->length > UINT64_C(1) << 32)
-		return NULL;
-	for (uint32_t i = 0; i < t->length; i++)
-		sum = (uint8_t)(sum + ((const uint8_t *)t)[i]);
-	return sum ? NULL : t;
-}
-
-static const struct sdt *find_table(uint64_t root, unsigned entry_size, const char *signature)
-{
-	const struct sdt *r = table_at(root);
-
-	if (!r)
-		return NULL;
-	for (uint32_t at = sizeof(*r); at + entry_size <= r->length; at += entry_size) {
-		uint64_t phys = 0;
-		const struct sdt *t;
-
-		memcpy(&phys, (const char *)r + at, entry_size);
-		t = table_at(phys);
-		if (t && !memcmp(t->signature, signature, 4))
-			return t;
-	}
-	return NULL;
-}
 
 /* An integer of AML: ZeroOp, OneOp or a byte constant. */
 static bool aml_byte(const uint8_t **p, const uint8_t *end, uint8_t *v)
@@ -72,7 +27,7 @@ static bool aml_byte(const uint8_t **p, const uint8_t *end, uint8_t *v)
 }
 
 /* Name (_S5_, Package () { a, b, ... }): 08 _S5_ 12 length count a b */
-static bool find_s5(const struct sdt *dsdt)
+static bool find_s5(const struct acpi_table *dsdt)
 {
 	const uint8_t *p = (const uint8_t *)dsdt + sizeof(*dsdt);
 	const uint8_t *end = (const uint8_t *)dsdt + dsdt->length;
@@ -91,24 +46,17 @@ static bool find_s5(const struct sdt *dsdt)
 
 void power_init(void)
 {
-	const char *rsdp = phys_ptr(boot_info.rsdp);
-	const struct sdt *fadt, *dsdt;
-	uint64_t xsdt = 0;
+	const struct acpi_table *fadt = acpi_find("FACP"), *dsdt;
 
-	if (!boot_info.rsdp || boot_info.rsdp >= (UINT64_C(1) << 32) - PAGE_SIZE || memcmp(rsdp, "RSD PTR ", 8))
+	if (!fadt)
 		return;
-	if (rsdp[15] >= 2)
-		memcpy(&xsdt, rsdp + 24, 8);
-	fadt = xsdt ? find_table(xsdt, 8, "FACP") : find_table(get32(rsdp + 16), 4, "FACP");
-	if (!fadt || fadt->length < 76)
-		return;
-	dsdt = table_at(get32((const char *)fadt + 40));
+	dsdt = acpi_table_at(acpi_get(fadt, 40, 4));
 	if (!dsdt || !find_s5(dsdt))
 		return;
-	acpi.smi_port = (uint16_t)get32((const char *)fadt + 48);
-	acpi.smi_enable = ((const uint8_t *)fadt)[52];
-	acpi.pm1a = (uint16_t)get32((const char *)fadt + 64);
-	acpi.pm1b = (uint16_t)get32((const char *)fadt + 68);
+	acpi.smi_port = (uint16_t)acpi_get(fadt, 48, 4);
+	acpi.smi_enable = (uint8_t)acpi_get(fadt, 52, 1);
+	acpi.pm1a = (uint16_t)acpi_get(fadt, 64, 4);
+	acpi.pm1b = (uint16_t)acpi_get(fadt, 68, 4);
 	acpi.found = acpi.pm1a;
 }
 

@@ -6,6 +6,7 @@
  *	-> APIC and clock -> the core -> the domains of the boot bundles -> the core's loop
  */
 #include <xenopus/core.h>
+#include "acpi.h"
 #include "metal.h"
 
 static struct percpu cpu0 = { .self = &cpu0 };
@@ -80,6 +81,7 @@ void metal_start(uint64_t info, unsigned door)
 	boot_info_init(door, info);
 	cmdline_parse(boot_info.cmdline);
 	check_cpu();
+	acpi_init();
 	power_init();
 	memory_init();
 	paging_init();
