@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The doors: PVH (32-bit, start info in ebx) and multiboot2 (32-bit, magic in eax, information in ebx). Both
- * come here in protected mode without paging. What is done is just enough to reach C: page tables that show the
+ * The doors: PVH (32-bit, start info in ebx), multiboot2 and multiboot1 (32-bit, magic in eax, information in ebx).
+ * All come here in protected mode without paging. What is done is just enough to reach C: page tables that show the
  * first 4 GiB at 0, at IMAGE_VIRT and at DIRECT_VIRT, then long mode. paging.c builds the real tables.
+ *
+ * QEMU and GRUB take a multiboot1 header, when there is one, before anything else, and QEMU then wants a 32-bit ELF
+ * file. So the header lies here without its magic; add_multiboot1.py makes the file that has it.
  */
 #include "metal_layout.h"
 
 #define MULTIBOOT2_MAGIC      0xe85250d6
 #define MULTIBOOT2_BOOTLOADER 0x36d76289
 
+#define MULTIBOOT1_FLAGS      3	/* modules on page boundaries, a memory map */
+#define MULTIBOOT1_MAGIC      0x1badb002
+#define MULTIBOOT1_BOOTLOADER 0x2badb002
+
+#define VGA_TEXT    0xb8000
 #define CR0_PG_WP   0x80010000
 #define CR4_PAE     0x20
 #define MSR_EFER    0xc0000080
@@ -22,9 +30,18 @@ multiboot2_header:
 	.long	-(MULTIBOOT2_MAGIC + (multiboot2_end - multiboot2_header))
 	.short	6, 0			/* modules on page boundaries */
 	.long	8
+	.short	4, 1			/* the screen may be in text mode; optional */
+	.long	12, 2
+	.balign	8
+	.short	5, 1			/* or in any graphics mode; optional */
+	.long	20, 0, 0, 0
+	.balign	8
 	.short	0, 0			/* end */
 	.long	8
 multiboot2_end:
+	.globl	multiboot1_header
+multiboot1_header:
+	.long	0, MULTIBOOT1_FLAGS, -(MULTIBOOT1_MAGIC + MULTIBOOT1_FLAGS)
 
 	.section .note.Xen, "a", @note
 	.balign	4
@@ -34,15 +51,18 @@ multiboot2_end:
 
 	.section .boot.text, "ax"
 	.code32
-	.globl	boot_pvh, boot_multiboot2
+	.globl	boot_pvh, boot_multiboot
 boot_pvh:
 	movl	$DOOR_PVH, %ebp
 	jmp	1f
-boot_multiboot2:
+boot_multiboot:
+	movl	$DOOR_MULTIBOOT2, %ebp
 	cmpl	$MULTIBOOT2_BOOTLOADER, %eax
+	je	1f
+	movl	$DOOR_MULTIBOOT1, %ebp
+	cmpl	$MULTIBOOT1_BOOTLOADER, %eax
 	movl	$no_loader, %esi
 	jne	refuse
-	movl	$DOOR_MULTIBOOT2, %ebp
 1:	cli
 	cld
 	movl	$boot_stack_top, %esp
@@ -112,12 +132,15 @@ boot_multiboot2:
 	lgdt	boot_gdt_pointer
 	ljmp	$8, $boot_long
 
-	/* esi: a line for whoever has a serial port. */
+	/* esi: a line for whoever has a serial port, or a screen in text mode. */
 refuse:
-	lodsb
+	movl	$VGA_TEXT, %edi
+6:	lodsb
 	testb	%al, %al
 	jz	5f
 	movb	%al, %bl
+	movb	$0x07, %ah
+	stosw
 	movw	$COM1 + 5, %dx
 	movl	$100000, %ecx
 4:	inb	%dx, %al
@@ -126,7 +149,7 @@ refuse:
 	movw	$COM1, %dx
 	movb	%bl, %al
 	outb	%al, %dx
-	jmp	refuse
+	jmp	6b
 5:	cli
 	hlt
 	jmp	5b
@@ -151,7 +174,7 @@ boot_gdt_pointer:
 	.short	15
 	.long	boot_gdt
 no_loader:
-	.asciz	"(xenopus) not started by a multiboot2 loader\r\n"
+	.asciz	"(xenopus) not started by a multiboot loader\r\n"
 no_long_mode:
 	.asciz	"(xenopus) this CPU has no 64-bit mode\r\n"
 no_nx:

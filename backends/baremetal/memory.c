@@ -4,7 +4,7 @@
  *
  *	the first MiB			firmware, and what other CPUs start from
  *	the image			with its data and stacks
- *	the modules, the loader's structures
+ *	the modules
  *	what memory_early_alloc() gave	the home's page tables and descriptor tables
  *
  * kept as a short sorted list of the ranges that are left.
@@ -65,7 +65,6 @@ void memory_init(void)
 			exclude(b->range[i].start, b->range[i].end);
 	exclude(0, LOW_END);
 	exclude((uintptr_t)image_start - IMAGE_VIRT, (uintptr_t)image_end - IMAGE_VIRT);
-	exclude(b->info_start, b->info_end);
 	for (i = 0; i < b->nr_modules; i++)
 		exclude(b->module[i].start, b->module[i].start + b->module[i].size);
 	if (!nr_usable)

@@ -79,11 +79,19 @@ static inline void *phys_ptr(uint64_t phys)
 
 /* bootinfo.c: what the loader told */
 #define MAX_RANGES  128
-#define MAX_MODULES 8
+#define MAX_MODULES 32
 
 struct range {
 	uint64_t start, end; /* bytes */
 	bool ram;            /* else firmware tables and the like: mapped, not used */
+};
+
+/** struct screen_info - the screen as the loader left it; @width and @height in characters for text. */
+struct screen_info {
+	enum { SCREEN_NONE, SCREEN_TEXT, SCREEN_PIXELS } kind;
+	uint64_t phys;
+	uint32_t pitch, width, height;
+	uint8_t bytes_per_pixel, red, green, blue; /* the colours' lowest bits */
 };
 
 struct boot_info {
@@ -93,8 +101,8 @@ struct boot_info {
 		uint64_t start, size;
 	} module[MAX_MODULES];
 	unsigned nr_modules;
-	uint64_t info_start, info_end; /* the loader's own structures, still needed */
-	uint64_t rsdp;                 /* physical, 0: not told */
+	uint64_t rsdp; /* physical, 0: not told */
+	struct screen_info screen;
 	char cmdline[1024];
 	const char *door;
 };

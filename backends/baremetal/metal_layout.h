@@ -47,5 +47,6 @@
 /* By which door the image was entered. */
 #define DOOR_PVH        1
 #define DOOR_MULTIBOOT2 2
+#define DOOR_MULTIBOOT1 3
 
 #endif
