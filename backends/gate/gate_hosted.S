@@ -28,21 +28,38 @@
  * attendant waits behind the box page (backends/kvm/door.c), a hypercall is put there and answered by another
  * host CPU, without leaving the VM. No stack is used: it may be anything. rcx and r11 (return address and
  * flags) stay untouched throughout.
+ *
+ * One question needs no attendant: whether a virtual CPU is up that the domain does not have. Linux asks it for every
+ * CPU it was built for, thousands of times.
  */
-#define BOX(field) (gate_door_page + 0x1000 + field)(%rip)
+#define BOX(field)  (gate_door_page + GATE_VCPU_BOX - GATE_VCPU_DOOR + field)(%rip)
+#define SIGN(field) (gate_door_page + GATE_VCPU_SIGN - GATE_VCPU_DOOR + field)(%rip)
 	.globl	gate_door_page
 gate_door_page:
-	cmpl	$0, BOX(BOX_OPEN)
-	jne	ask
-	jmp	leave_vm
+	cmpq	$DOOR_VCPU_OP, %rax
+	je	vcpu_op
+	jmp	attended
 	.org	gate_door_page + GATE_LEAVE_OFF
 leave_vm:
 	leave	GATE_PORT_LSTAR
 	.org	gate_door_page + GATE_CSTAR_OFF
 	leave	GATE_PORT_CSTAR
 
-ask:
-	testl	$0x100, %r11d		/* single-stepping: only the core can go on exactly */
+vcpu_op:
+	cmpl	$DOOR_IS_UP, %edi
+	jne	attended
+	cmpl	SIGN(SIGN_LAST_VCPU), %esi
+	jbe	attended
+	testl	$0x4100, %r11d		/* TF or NT: only the core can go on exactly */
+	jnz	leave_vm
+	incl	BOX(BOX_NO_SUCH_VCPU)
+	movq	$-DOOR_ENOENT, BOX(BOX_RESULT)
+	jmp	answered
+
+attended:
+	cmpl	$0, SIGN(SIGN_OPEN)
+	je	leave_vm
+	testl	$0x4100, %r11d
 	jnz	leave_vm
 	movq	%rax, BOX(BOX_RAX)
 	movq	%rdi, BOX(BOX_RDI)
@@ -84,6 +101,7 @@ done_leave:
 	jmp	leave_vm
 done:
 	movq	BOX(BOX_RBX), %rbx
+answered:
 	/* The arithmetic flags as they were: OF by an addition, the others by SAHF. */
 	movl	%r11d, %eax
 	shrl	$11, %eax

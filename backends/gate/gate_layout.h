@@ -7,7 +7,8 @@
  *	          + 0x2000   IDT
  *	          + 1 GiB    per virtual CPU, 0x40000 each: GDT (16 pages), LDT (16 pages), TSS with I/O
  *	                     bitmap, ring-0 stack, and for ring 3 the door page (SYSCALL enters
- *	                     here; the same frame for all) with its box page (door.c)
+ *	                     here; the same frame for all) with its box page and its
+ *	                     sign page (door.c)
  *	          + 256 GiB  direct map of all machine memory, ring 0 only
  *
  * Selectors are Xen's: the guest owns GDT entries below FIRST_RESERVED_GDT_ENTRY (page 14).
@@ -26,6 +27,7 @@
 #define GATE_VCPU_STACK   0x21000 /* one page; grows down from its end */
 #define GATE_VCPU_DOOR    0x22000
 #define GATE_VCPU_BOX     0x23000
+#define GATE_VCPU_SIGN    0x24000
 #define GATE_DIRECT_OFF   0x4000000000
 
 /* Offsets inside the stub page (gate.S keeps to them). */
@@ -43,7 +45,6 @@
 #define GATE_CSTAR_OFF    0x20
 
 /* Offsets inside the box page. */
-#define BOX_OPEN          0x00
 #define BOX_STATE         0x04
 #define BOX_RAX           0x08
 #define BOX_RDI           0x10
@@ -54,6 +55,16 @@
 #define BOX_R9            0x38
 #define BOX_RBX           0x40
 #define BOX_RESULT        0x48
+#define BOX_NO_SUCH_VCPU  0x50 /* questions answered without anybody's help */
+
+/* Offsets inside the sign page, which ring 3 can only read. */
+#define SIGN_OPEN         0x00 /* somebody attends: ask by the box */
+#define SIGN_LAST_VCPU    0x04 /* highest virtual CPU there is; ~0: answer nothing in the door */
+
+/* What the door knows of the ABI, in numbers for the assembler (gate_map.c compares them with the headers). */
+#define DOOR_VCPU_OP      24
+#define DOOR_IS_UP        3
+#define DOOR_ENOENT       2
 
 /* BOX_STATE: who must act. */
 #define BOX_IDLE          0

@@ -64,6 +64,11 @@ static _Atomic uint32_t *box_word(const struct kvcpu *k, unsigned offset)
 	return (_Atomic uint32_t *)(void *)(k->box + offset);
 }
 
+static _Atomic uint32_t *sign_word(const struct kvcpu *k, unsigned offset)
+{
+	return (_Atomic uint32_t *)(void *)(k->sign + offset);
+}
+
 static uint64_t *box_quad(const struct kvcpu *k, unsigned offset)
 {
 	return (uint64_t *)(void *)(k->box + offset);
@@ -237,22 +242,32 @@ void door_enter_guest(struct pcpu *p, struct kvcpu *k, bool fresh)
 {
 	struct attendant *a = p->attendant;
 
+	/* User code's SYSCALL is its own kernel's business. */
+	if (fresh && machine.traits.syscall_stays_in_ring3)
+		atomic_store_explicit(sign_word(k, SIGN_LAST_VCPU),
+				      gate_kernel_mode(&k->vcpu->gate) ? k->vcpu->domain->max_vcpus - 1 : ~0u,
+				      memory_order_relaxed);
 	if (!a)
 		return;
 	if (fresh) {
 		/* Whatever user code may have written there counts for nothing. */
 		atomic_store_explicit(box_word(k, BOX_STATE), BOX_IDLE, memory_order_relaxed);
-		atomic_store_explicit(box_word(k, BOX_OPEN), may_open(a, k), memory_order_relaxed);
+		atomic_store_explicit(sign_word(k, SIGN_OPEN), may_open(a, k), memory_order_relaxed);
 		k->answered = false;
 	}
 	atomic_store_explicit(&a->in_guest, machine.vcpus_in_use == 1 ? k : NULL, memory_order_release);
 	drop_lock(a);
 }
 
-void door_leave_guest(struct pcpu *p)
+void door_leave_guest(struct pcpu *p, struct kvcpu *k)
 {
 	struct attendant *a = p->attendant;
+	uint32_t alone = atomic_load_explicit(box_word(k, BOX_NO_SUCH_VCPU), memory_order_relaxed);
 
+	if (alone) {
+		p->door_alone += alone;
+		atomic_store_explicit(box_word(k, BOX_NO_SUCH_VCPU), 0, memory_order_relaxed);
+	}
 	if (!a)
 		return;
 	atomic_store(&a->blocked, true);
@@ -291,5 +306,5 @@ void door_note_hypercall(struct pcpu *p, struct kvcpu *k)
 
 uint64_t door_answers(const struct pcpu *p)
 {
-	return p->attendant ? p->attendant->answers : 0;
+	return p->door_alone + (p->attendant ? p->attendant->answers : 0);
 }

@@ -7,10 +7,16 @@
 
 #include "machine.h"
 
+#include <xen/vcpu.h>
+
+_Static_assert(DOOR_VCPU_OP == __HYPERVISOR_vcpu_op && DOOR_IS_UP == VCPUOP_is_up && DOOR_ENOENT == XEN_ENOENT,
+	       "the gate's numbers are the ABI's");
+
 extern const char gate_door_page[4096], gate_stub_page[4096];
 
 #define TABLE_FLAGS (PTE_P | PTE_RW | PTE_US | PTE_A)
 #define DOOR_FLAGS  (PTE_P | PTE_US | PTE_A)             /* ring 3 executes it */
+#define SIGN_FLAGS  (PTE_P | PTE_US | PTE_A | PTE_NX)
 #define BOX_FLAGS   (PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D | PTE_NX)
 #define STUB_FLAGS  (PTE_P | PTE_A)
 #define DATA_FLAGS  (PTE_P | PTE_RW | PTE_A | PTE_D | PTE_NX)
@@ -130,7 +136,8 @@ static void fill_tss(uint8_t *tss, uint64_t stack)
 bool gate_map_kvcpu(struct kvcpu *k)
 {
 	const unsigned per_l1 = 512 / GATE_VCPU_PAGES;
-	uint64_t tss = gate_frame_alloc(), stack = gate_frame_alloc(), box = gate_frame_alloc();
+	uint64_t tss = gate_frame_alloc(), stack = gate_frame_alloc();
+	uint64_t box = gate_frame_alloc(), sign = gate_frame_alloc();
 	uint64_t va = gate_area_va(k);
 
 	if (!(table(area_l2)[(unsigned)k->area / per_l1] & PTE_P)) {
@@ -140,7 +147,7 @@ bool gate_map_kvcpu(struct kvcpu *k)
 			return false;
 		plat_pt_write(MFN(area_l2 >> PAGE_SHIFT), (unsigned)k->area / per_l1, l1 | TABLE_FLAGS, 2);
 	}
-	if (!tss || !stack || !box)
+	if (!tss || !stack || !box || !sign)
 		return false;
 	for (unsigned i = FIRST_RESERVED_GDT_PAGE; i < 16; i++)
 		gate_area_set(k, i, gate_reserved_gdt_pte(i));
@@ -148,7 +155,10 @@ bool gate_map_kvcpu(struct kvcpu *k)
 	gate_area_set(k, GATE_VCPU_STACK / PAGE_SIZE, stack | DATA_FLAGS);
 	gate_area_set(k, GATE_VCPU_DOOR / PAGE_SIZE, door_page | DOOR_FLAGS);
 	gate_area_set(k, GATE_VCPU_BOX / PAGE_SIZE, box | BOX_FLAGS);
+	gate_area_set(k, GATE_VCPU_SIGN / PAGE_SIZE, sign | SIGN_FLAGS);
 	k->box = machine.mem + box;
+	k->sign = machine.mem + sign;
+	memset(k->sign + SIGN_LAST_VCPU, 0xff, sizeof(uint32_t)); /* until door.c knows better */
 	k->stack_page = machine.mem + stack;
 	k->stack_top = va + GATE_VCPU_STACK + PAGE_SIZE;
 	fill_tss(machine.mem + tss, k->stack_top);

@@ -60,6 +60,7 @@ struct kvcpu {
 	uint64_t flush_seen;
 	struct vcpu *vcpu;
 	uint8_t *box;      /* shared with the door page, see door.c */
+	uint8_t *sign;     /* what only this side writes for the door page */
 	bool answered;     /* the attendant has done the hypercall that now leaves the VM */
 	unsigned reruns;   /* in a row */
 	uint8_t *stack_page;
@@ -91,6 +92,7 @@ struct pcpu {
 	uint64_t timer_tsc;    /* what the timer is set to, 0: off */
 	_Atomic bool kicked;
 	struct attendant *attendant; /* NULL: none */
+	uint64_t door_alone;         /* hypercalls the door answered by itself */
 	uint64_t exits[EXIT_KINDS];
 	uint64_t run_ns;       /* spent in KVM_RUN, when timed */
 };
@@ -156,7 +158,7 @@ void door_start(struct pcpu *p);
 void door_stop(struct pcpu *p);
 /** door_enter_guest() / door_leave_guest() - around KVM_RUN: the attendant works only in between. */
 void door_enter_guest(struct pcpu *p, struct kvcpu *k, bool fresh);
-void door_leave_guest(struct pcpu *p);
+void door_leave_guest(struct pcpu *p, struct kvcpu *k);
 /** door_note_hypercall() - a hypercall left the VM; often enough, and the attendant is called. */
 void door_note_hypercall(struct pcpu *p, struct kvcpu *k);
 /** door_stop_guest() - on the attendant's thread: bring the guest out of KVM_RUN until the answer is given. */

@@ -52,7 +52,7 @@ static int run_guest(struct pcpu *p, struct kvcpu *k, bool fresh)
 
 	int rc = kvm_run(k);
 
-	door_leave_guest(p);
+	door_leave_guest(p, k);
 	if (machine.timed)
 		p->run_ns += clock_ns() - t0;
 	return rc;

@@ -193,11 +193,25 @@ static void test_time_area(void)
 	      "... has the same scale", "0x%x, version %u", area.tsc_to_system_mul, area.version);
 }
 
+/* The arithmetic flags behind VCPUOP_is_up of a virtual CPU that does not exist, entered with @flags. */
+static uint64_t flags_after_is_up(uint64_t flags)
+{
+	uint64_t rax = __HYPERVISOR_vcpu_op, rdi = VCPUOP_is_up, rsi = 999;
+
+	__asm__ volatile("push %[flags]\n popf\n syscall\n pushf\n pop %[flags]"
+			 : [flags] "+r"(flags), "+a"(rax), "+D"(rdi), "+S"(rsi)
+			 :
+			 : "rcx", "r11", "memory", "cc");
+	return flags & 0x8d5;
+}
+
 static void test_vcpu_ops(void)
 {
 	check_eq("virtual CPU 0 is up", hc_vcpu_op(VCPUOP_is_up, 0, NULL), 1);
 	check_eq("there is no number 999", hc_vcpu_op(VCPUOP_is_up, 999, NULL),
 		 (uint64_t)-XEN_ENOENT);
+	check_eq("... and the flags stay", flags_after_is_up(0x8d5), 0x8d5);
+	check_eq("... whatever they are", flags_after_is_up(0), 0);
 	check_eq("an unknown operation", hc_vcpu_op(99, 0, NULL), (uint64_t)-XEN_ENOSYS);
 }
 

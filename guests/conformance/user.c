@@ -18,6 +18,8 @@ USER_CODE_BLOCK(u_int82, "int $0x82");
 USER_CODE_BLOCK(u_read, "mov (%rdi), %rax\n ud2");
 USER_CODE_BLOCK(u_write, "mov %rax, (%rdi)\n ud2");
 USER_CODE_BLOCK(u_call, "call *%rdi\n ud2");
+/* As a hypercall this would be VCPUOP_is_up of a virtual CPU that does not exist. */
+USER_CODE_BLOCK(u_like_vcpu_op, "mov $24, %eax\n mov $3, %edi\n mov $999, %esi\n syscall\n ud2");
 USER_CODE_BLOCK(u_segments, "mov %cs, %eax\n mov %ss, %ebx\n pushf\n pop %rcx\n ud2");
 USER_CODE_BLOCK(u_gs, "mov %gs:0, %rax\n ud2");
 USER_CODE_BLOCK(u_spin, "1: incq 8(%rdi)\n cmpq $0, (%rdi)\n je 1b\n ud2");
@@ -50,6 +52,9 @@ static void test_syscall(void)
 	      "... r11 and the frame have the flags", "r11 0x%lx rflags 0x%lx", user_exit.r11,
 	      user_exit.rflags);
 	check_eq("... upcalls stay as they were", trap.mask_inside, 0);
+	USER_RUN(u_like_vcpu_op, 0);
+	check(user_exit.vector == VEC_SYSCALL && user_exit.rax == 24, "a system call is never taken for a hypercall",
+	      "vector %lu rax 0x%lx", user_exit.vector, user_exit.rax);
 }
 
 static void test_syscall_mask(void)
