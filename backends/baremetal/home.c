@@ -14,6 +14,7 @@ struct plat_info metal_info = {
 };
 
 bool debug_exit, test_panic, no_smep, no_smap;
+static bool debugcon;
 
 #define CTRL_A 1
 
@@ -31,6 +32,8 @@ void plat_log(int level, const char *line, size_t len)
 {
 	static const char head[] = "(xenopus) ";
 
+	if (channel_line(head, line, len))
+		return;
 	serial_write(head, sizeof(head) - 1);
 	serial_write(line, len);
 	serial_write("\r\n", 2);
@@ -38,6 +41,8 @@ void plat_log(int level, const char *line, size_t len)
 
 void plat_console_write(struct domain *d, const char *buf, size_t len)
 {
+	if (!milestones.first_output)
+		milestones.first_output = tsc_read();
 	serial_write(buf, len);
 }
 
@@ -109,13 +114,23 @@ void plat_domain_shutdown(struct domain *d, unsigned reason)
 					     "soft reset" };
 	bool good = reason == SHUTDOWN_poweroff || reason == SHUTDOWN_reboot;
 
-	xlog(good ? LOG_INFO : LOG_ERROR, "domain %s stopped: %s", d->name,
-	     reason < ARRAY_SIZE(names) ? names[reason] : "an unknown reason");
-	if (!good)
-		ending = END_CRASH;
+	char line[128];
+
+	xsnprintf(line, sizeof(line), "domain %s stopped: %s", d->name,
+		  reason < ARRAY_SIZE(names) ? names[reason] : "an unknown reason");
+	report_domain(d);
 	if (focus == d)
 		move_focus();
-	if (--nr_running)
+	nr_running--;
+	if (!nr_running)
+		report_machine();
+	if (good) {
+		xlog(LOG_INFO, "%s", line);
+	} else {
+		ending = END_CRASH;
+		last_words(line);
+	}
+	if (nr_running)
 		return;
 	machine_end(ending);
 }
@@ -133,7 +148,7 @@ static void one_word(const char *at, size_t len)
 		const char *word;
 		bool *set;
 	} flags[] = { { "debug-exit", &debug_exit }, { "test-panic", &test_panic }, { "no-smep", &no_smep },
-		      { "no-smap", &no_smap } };
+		      { "no-smap", &no_smap }, { "stats", &stats_wanted }, { "debugcon", &debugcon } };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(levels); i++) {
 		if (word(at, len, levels[i])) {
@@ -148,7 +163,7 @@ static void one_word(const char *at, size_t len)
 		}
 	}
 	refuse("unknown word on the command line: %.*s (known: log-level=error|warn|info|debug, debug-exit, "
-	       "no-smep, no-smap, test-panic)", (int)len, at);
+	       "debugcon, no-smep, no-smap, stats, test-panic)", (int)len, at);
 }
 
 void cmdline_parse(const char *line)
@@ -164,4 +179,6 @@ void cmdline_parse(const char *line)
 		while (*line == ' ')
 			line++;
 	}
+	if (debugcon)
+		channel_open();
 }

@@ -151,10 +151,25 @@ uint32_t apic_timer_count(bool restart);
 /* serial.c */
 void serial_init(void);
 void serial_write(const char *buf, size_t len);
+void serial_drain(void); /* until everything written has left */
 void serial_interrupts(void);
 void serial_interrupt(void);
 size_t serial_peek(char *buf, size_t size); /* typed and not yet taken */
 void serial_take(size_t n);
+
+/* channel.c */
+void channel_open(void); /* "debugcon" */
+bool channel_line(const char *head, const char *line, size_t len); /* false: there is no channel */
+/** last_words() - the one line that tells why the machine, or a domain, ends. */
+void last_words(const char *line);
+
+/* report.c: "stats" */
+extern bool stats_wanted;
+extern struct milestones {
+	uint64_t first_instruction, first_output; /* time-stamp counter, 0: never yet */
+} milestones;
+void report_domain(const struct domain *d);
+void report_machine(void); /* it must have come to rest */
 
 /* power.c */
 void power_init(void);

@@ -79,6 +79,7 @@ void machine_end(enum ending how)
 	static const uint8_t code[] = { [END_CRASH] = 0, [END_REFUSED] = 0, [END_PANIC] = 1 };
 
 	__asm__ volatile("cli");
+	serial_drain();
 	/* QEMU ends with status 2 * code + 1. */
 	if (debug_exit && how != END_GOOD)
 		out8(DEBUG_EXIT_PORT, code[how]);
@@ -103,6 +104,6 @@ void refuse(const char *fmt, ...)
 	va_start(ap, fmt);
 	xvsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	xlog(LOG_ERROR, "%s", line);
+	last_words(line);
 	machine_end(END_REFUSED);
 }

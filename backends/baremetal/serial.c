@@ -13,12 +13,20 @@
 
 #define LSR_RECEIVED 0x01
 #define LSR_EMPTY    0x20
+#define LSR_IDLE     0x40
 
 #define RING 1024u
 
 static bool present;
 static char ring[RING];
 static unsigned produced, consumed;
+
+/* What finds no room in the ring stays in the FIFO: an emulated line then makes its other end wait. */
+static void take_received(void)
+{
+	while (produced - consumed < RING && (in8(COM1 + LSR) & LSR_RECEIVED))
+		ring[produced++ % RING] = (char)in8(COM1 + DATA);
+}
 
 void serial_init(void)
 {
@@ -27,6 +35,7 @@ void serial_init(void)
 	if (!present)
 		return;
 	out8(COM1 + IER, 0);
+	take_received(); /* before the FIFO is emptied */
 	out8(COM1 + LCR, 0x80);
 	out8(COM1 + DATA, 1); /* 115200 */
 	out8(COM1 + IER, 0);
@@ -50,23 +59,26 @@ void serial_write(const char *buf, size_t len)
 		put(*buf++);
 }
 
+/* What the line still holds would be lost with the power. */
+void serial_drain(void)
+{
+	for (unsigned i = 0; present && i < 1000000 && !(in8(COM1 + LSR) & LSR_IDLE); i++)
+		cpu_relax();
+}
+
 void serial_interrupts(void)
 {
 	if (present)
 		out8(COM1 + IER, 1);
 }
 
-/* A full ring loses what is typed, as a full FIFO would. */
 void serial_interrupt(void)
 {
 	if (!present)
 		return;
-	while (in8(COM1 + LSR) & LSR_RECEIVED) {
-		char c = (char)in8(COM1 + DATA);
-
-		if (produced - consumed < RING)
-			ring[produced++ % RING] = c;
-	}
+	take_received();
+	if (produced - consumed == RING)
+		out8(COM1 + IER, 0); /* until serial_take() has made room */
 }
 
 size_t serial_peek(char *buf, size_t size)
@@ -82,5 +94,9 @@ size_t serial_peek(char *buf, size_t size)
 
 void serial_take(size_t n)
 {
+	bool was_full = produced - consumed == RING;
+
 	consumed += (unsigned)n;
+	if (was_full && n)
+		serial_interrupts();
 }

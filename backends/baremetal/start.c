@@ -104,6 +104,7 @@ void metal_start(uint64_t info, unsigned door)
 		bundle_start(phys_ptr(boot_info.module[i].start), boot_info.module[i].size);
 	xlog(LOG_INFO, "the first guest starts, TSC at %llu ms",
 	     (unsigned long long)(tsc_read() / metal_info.tsc_khz));
+	milestones.first_instruction = tsc_read();
 	serial_interrupts();
 	core_cpu_loop();
 	plat_panic("the core's loop has ended");
