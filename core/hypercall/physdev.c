@@ -92,7 +92,11 @@ static long set_iobitmap(struct vcpu *v, uint64_t va)
 	if (__builtin_add_overflow(start, 65536 / 8 - 1, &end) || !va_guest_ok(start) ||
 	    !va_guest_ok(end))
 		return -XEN_EINVAL;
-	return op.nr_ports > 65536 ? -XEN_EINVAL : 0;
+	if (op.nr_ports > 65536)
+		return -XEN_EINVAL;
+	v->arch.io_bitmap = start;
+	v->arch.io_bitmap_ports = op.nr_ports;
+	return 0;
 }
 
 static long physdev_op(struct vcpu *v, uint32_t cmd, uint64_t va)

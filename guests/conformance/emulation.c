@@ -153,21 +153,41 @@ static void test_msr(void)
 		 trap.frame.rip >= trap_from && trap.frame.rip <= trap_from + 8, 1);
 }
 
+static unsigned in_379(void)
+{
+	TRY("mov $0x379, %%edx\n\tin %%dx, %%al", : : : TRY_CLOBBERS, "rdx");
+	return trap.count;
+}
+
+static void check_gp(const char *name, unsigned traps)
+{
+	check(traps == 1 && trap.frame.vector == 13, name, "%u traps, vector %lu", traps, trap.frame.vector);
+}
+
 static void test_io(void)
 {
+	static uint8_t ports[65536 / 8];
 	struct physdev_set_iopl iopl = { .iopl = 0 };
+	struct physdev_set_iobitmap map = { .nr_ports = 65536 };
 
 	HC2(physdev_op, PHYSDEVOP_set_iopl, &iopl);
-	/* Xen raises #GP here; that a port of nobody's answers is no less safe. */
-	TRY("mov $0x379, %%edx\n\tin %%dx, %%al", : : : TRY_CLOBBERS, "rdx");
-	check(!trap.count || trap.frame.vector == 13, "in without I/O privilege is #GP or harmless",
-	      "vector %lu", trap.frame.vector);
+	check_gp("in without I/O privilege is #GP", in_379());
 	TRY("mov $0x379, %%edx\n\tout %%al, %%dx", : : : TRY_CLOBBERS, "rdx");
-	check(!trap.count || trap.frame.vector == 13, "out too", "vector %lu", trap.frame.vector);
+	check_gp("out too", trap.count);
+	TRY("cli", : : : TRY_CLOBBERS);
+	check_gp("... and cli", trap.count);
+	memset(ports, 0xff, sizeof(ports));
+	set_xen_guest_handle(map.bitmap, ports);
+	check_eq("an I/O bitmap", HC2(physdev_op, PHYSDEVOP_set_iobitmap, &map), 0);
+	check_gp("... that forbids the port", in_379());
+	ports[0x379 / 8] &= (uint8_t)~(1u << 0x379 % 8);
+	check_eq("... that allows it", in_379(), 0);
+	map.nr_ports = 0;
+	HC2(physdev_op, PHYSDEVOP_set_iobitmap, &map);
+	check_gp("... that is gone", in_379());
 	iopl.iopl = 1;
 	HC2(physdev_op, PHYSDEVOP_set_iopl, &iopl);
-	TRY("mov $0x379, %%edx\n\tin %%dx, %%al", : : : TRY_CLOBBERS, "rdx");
-	check_eq("with it, in of no port of ours is harmless", trap.count, 0);
+	check_eq("with it, in of no port of ours is harmless", in_379(), 0);
 	TRY("mov $0x379, %%edx\n\tout %%al, %%dx", : : : TRY_CLOBBERS, "rdx");
 	check_eq("... and out", trap.count, 0);
 	upcalls_on();

@@ -57,6 +57,11 @@ static void test_cli_sti(void **state)
 	assert_int_equal(fake.d.stats.emulated[EMUL_CLI_STI], 2);
 	assert_false(user_runs("fa"));
 	assert_at(AT_GP);
+	fake.v.arch.iopl = 0;
+	assert_false(kernel_runs("fa"));
+	assert_at(AT_GP);
+	fake.d.mm.vm_assist = 1ull << VMASST_TYPE_architectural_iopl;
+	assert_true(kernel_runs("fa"));
 	fake.v.arch.iopl = 3;
 	assert_true(user_runs("fa"));
 	assert_string_equal(arch_emul_name(EMUL_CLI_STI), "cli/sti");
@@ -537,7 +542,16 @@ static void test_cpuid_xen(void **state)
 	assert_int_equal(cpuid(0x50000000, 0)[0], 0);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
+/* As a kernel is once it has asked for I/O privilege. */
+static int setup(void **state)
+{
+	int rc = fake_setup(state);
+
+	fake.v.arch.iopl = 1;
+	return rc;
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, fake_teardown)
 
 int main(void)
 {

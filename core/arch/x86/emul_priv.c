@@ -128,9 +128,15 @@ static bool string_io(struct vcpu *v, const struct insn *insn, struct insn_regs 
 	return retire(v, insn, regs);
 }
 
+static uint16_t port_of(const struct insn *insn, const struct insn_regs *regs)
+{
+	/* 6c to 6f and ec to ef: dx; e4 to e7: the immediate */
+	return insn->opcode & 8 ? regs->gpr[GPR_RDX] : (uint8_t)insn->imm;
+}
+
 static bool port_io(struct vcpu *v, const struct insn *insn, struct insn_regs *regs)
 {
-	uint16_t port = insn->opcode & 8 ? regs->gpr[GPR_RDX] : (uint8_t)insn->imm;
+	uint16_t port = port_of(insn, regs);
 	bool in = !(insn->opcode & 2);
 	unsigned size = io_size(insn);
 
@@ -139,9 +145,37 @@ static bool port_io(struct vcpu *v, const struct insn *insn, struct insn_regs *r
 	return retire(v, insn, regs);
 }
 
-static bool io_allowed(const struct vcpu *v)
+/* A guest kernel stands for ring 1, unless it asked for the architecture's own rule. */
+static bool iopl_allows(const struct vcpu *v)
 {
-	return gate_kernel_mode(&v->gate) || v->arch.iopl == 3;
+	unsigned cpl = !gate_kernel_mode(&v->gate) ? 3 : assist(v, VMASST_TYPE_architectural_iopl) ? 0 : 1;
+
+	return cpl <= v->arch.iopl;
+}
+
+/*
+ * The bitmap of PHYSDEVOP_set_iobitmap, which lies in the kernel's address space; as the processor does it with
+ * a TSS, two bytes are read.
+ */
+static bool bitmap_allows(struct vcpu *v, uint16_t port, unsigned size)
+{
+	bool user = !gate_kernel_mode(&v->gate);
+	uint16_t mask = 0;
+	size_t left;
+
+	if (port + size > v->arch.io_bitmap_ports)
+		return false;
+	if (user)
+		v->gate.flags |= GATE_KERNEL_MODE;
+	left = guest_copy_from(v, &mask, v->arch.io_bitmap + port / 8, sizeof(mask));
+	if (user)
+		v->gate.flags &= ~GATE_KERNEL_MODE;
+	return !left && !(mask & (((1u << size) - 1) << port % 8));
+}
+
+static bool port_allowed(struct vcpu *v, const struct insn *insn, uint16_t port)
+{
+	return iopl_allows(v) || bitmap_allows(v, port, io_size(insn));
 }
 
 /* ---- control and debug registers ---- */
@@ -370,19 +404,25 @@ bool emulate_privileged(struct vcpu *v, const struct insn *insn, struct insn_reg
 		return false;
 	if (insn->map == INSN_MAP_0F)
 		return emulate_0f(v, insn, regs);
-	if (insn->map != INSN_MAP_ONE || !io_allowed(v))
+	if (insn->map != INSN_MAP_ONE)
 		return false;
 
 	switch (insn->opcode) {
 	case 0xfa: case 0xfb:
+		if (!iopl_allows(v))
+			return false;
 		/* Not the event mask: a popf that undoes a cli cannot be seen. */
 		count_emulated(v, EMUL_CLI_STI);
 		return retire(v, insn, regs);
 	case 0x6c: case 0x6d: case 0x6e: case 0x6f:
+		if (!port_allowed(v, insn, port_of(insn, regs)))
+			return false;
 		count_emulated(v, EMUL_IO);
 		return string_io(v, insn, regs);
 	case 0xe4: case 0xe5: case 0xe6: case 0xe7:
 	case 0xec: case 0xed: case 0xee: case 0xef:
+		if (!port_allowed(v, insn, port_of(insn, regs)))
+			return false;
 		count_emulated(v, EMUL_IO);
 		return port_io(v, insn, regs);
 	default:

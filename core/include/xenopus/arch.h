@@ -62,6 +62,8 @@ struct vcpu_arch {
 	uint64_t xcr0;
 	uint32_t tsc_aux;
 	unsigned iopl;                 /* 0..3, by PHYSDEVOP_set_iopl or VMASST_TYPE_architectural_iopl */
+	uint64_t io_bitmap;            /* PHYSDEVOP_set_iobitmap: kernel virtual address, */
+	unsigned io_bitmap_ports;      /* ... and how many ports it covers */
 	bool ts;                       /* the guest's CR0.TS */
 	bool nmi_pending, nmi_masked;  /* masked: a handler runs, until the iret hypercall */
 };
