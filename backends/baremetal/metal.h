@@ -172,7 +172,11 @@ void report_domain(const struct domain *d);
 void report_machine(void); /* it must have come to rest */
 
 /* power.c */
-void power_init(void);
+void power_init(void); /* before paging_init(), as acpi.h says */
+void power_map(void);  /* after it */
+__attribute__((noreturn)) void machine_restart(void);
+enum panic_end { PANIC_HALT, PANIC_RESTART, PANIC_POWER_OFF };
+extern enum panic_end on_panic; /* "on-panic=" */
 enum ending { END_GOOD, END_CRASH, END_REFUSED, END_PANIC };
 __attribute__((noreturn)) void machine_end(enum ending how);
 /** refuse() - the machine cannot do what it was started for: one line, then it ends. */
@@ -186,11 +190,13 @@ __attribute__((noreturn)) void panic_frame(const struct hyp_frame *f, const char
 
 /* home.c */
 extern struct plat_info metal_info;
+void home_domain_added(struct domain *d);
+
+/* cmdline.c */
 extern bool debug_exit; /* "debug-exit": tell QEMU's isa-debug-exit how it ended */
 extern bool no_smep, no_smap; /* words of the same names: do without */
 extern bool test_panic; /* "test-panic": overrun the stack, to see that it is found and told */
 void cmdline_parse(const char *line);
-void home_domain_added(struct domain *d);
 
 /* bundle.c */
 void bundle_start(const void *data, uint64_t size);

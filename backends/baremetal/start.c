@@ -85,6 +85,7 @@ void metal_start(uint64_t info, unsigned door)
 	power_init();
 	memory_init();
 	paging_init();
+	power_map();
 	descriptors_init();
 	protect_cpu();
 	fpu_init();

@@ -31,14 +31,22 @@ static void emit(enum log_level level, const char *prefix, const char *fmt, va_l
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
 			line[i] = '?';
-	plat_log(level, line, len);
+	log_ring_add(line, len);
+	if (level <= log_threshold)
+		plat_log(level, line, len);
+}
+
+/* By people, or at least by the ring. */
+static bool wanted(enum log_level level)
+{
+	return level <= log_threshold || level <= LOG_INFO;
 }
 
 void xlog(enum log_level level, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (level > log_threshold)
+	if (!wanted(level))
 		return;
 	va_start(ap, fmt);
 	emit(level, "", fmt, ap);
@@ -73,7 +81,7 @@ void dlog(struct domain *d, enum log_level level, const char *fmt, ...)
 	char prefix[16];
 	va_list ap;
 
-	if (level > log_threshold)
+	if (!wanted(level))
 		return;
 	xsnprintf(prefix, sizeof(prefix), "d%u: ", d->id);
 	if (level != LOG_ERROR && !spend(d, prefix))

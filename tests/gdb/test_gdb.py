@@ -106,7 +106,7 @@ def started(verdict):
     questions = ['source tools/gdb/xenopus.py', 'tbreak evtchn_bind_ipi', 'run', 'xenopus vcpus',
                  f'xenopus memory {va:#x} 4', f'xenopus walk d1v0 {va:#x}', 'xenopus walk d1v0 0',
                  'xenopus walk 0xffff808000000000', 'xenopus frame 0', 'xenopus frame 0x7fffffff',
-                 'xenopus vcpus d9', 'xenopus walk', 'xenopus walk d1v3 0', 'xenopus stats d1',
+                 'xenopus vcpus d9', 'xenopus walk', 'xenopus walk d1v3 0', 'xenopus stats d1', 'xenopus log',
                  'print nr_frames', 'kill']
     gdb = Gdb(questions, run)
     gdb.show()
@@ -130,6 +130,7 @@ def started(verdict):
     verdict.check('an address is missing' in gdb.answer('xenopus walk'), 'no address')
     verdict.check("no virtual CPU 'd1v3'" in gdb.answer('xenopus walk d1v3 0'), 'no such virtual CPU')
     verdict.check(re.search(r'set_trap_table +[1-9]', gdb.answer('xenopus stats d1')), 'statistics')
+    verdict.check(re.search(r'^\[[0-9]+\.[0-9]{3}\] \S', gdb.answer('xenopus log'), re.M), 'the log')
     verdict.check('Traceback' not in gdb.text and 'Python Exception' not in gdb.text, 'an error in Python')
 
 

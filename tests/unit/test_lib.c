@@ -196,6 +196,35 @@ static void log_is_clean(void **state)
 	assert_true(tp.log_len < 600);
 }
 
+/* The ring has what people were not shown, in order; what was overwritten is gone by whole lines. */
+static void log_ring_remembers(void **state)
+{
+	char line[64], want[64];
+	uint64_t from = 0;
+	unsigned n = 0, first = 0;
+
+	log_threshold = LOG_ERROR;
+	xlog(LOG_INFO, "hidden from people");
+	xlog(LOG_DEBUG, "hidden from all");
+	assert_int_equal(lines(), 0);
+	log_threshold = LOG_INFO;
+	while (log_ring_line(&from, line, sizeof(line))) {
+		n += !!strstr(line, "] hidden from people");
+		assert_null(strstr(line, "hidden from all"));
+	}
+	assert_int_equal(n, 1);
+	for (unsigned i = 0; i < 2000; i++)
+		xlog(LOG_INFO, "line %u", i);
+	for (n = 0; log_ring_line(&from, line, sizeof(line)); n++) {
+		if (!n)
+			assert_int_equal(sscanf(strchr(line, ']'), "] line %u", &first), 1);
+		snprintf(want, sizeof(want), "] line %u", first + n);
+		assert_non_null(strstr(line, want));
+	}
+	assert_in_range(n, 500, 1999);
+	assert_int_equal(first + n, 2000);
+}
+
 static void log_is_limited_per_domain(void **state)
 {
 	static struct domain a, b;
@@ -246,6 +275,7 @@ int main(void)
 		cmocka_unit_test(memory_functions),
 		cmocka_unit_test_setup_teardown(log_levels, start, stop),
 		cmocka_unit_test_setup_teardown(log_is_clean, start, stop),
+		cmocka_unit_test_setup_teardown(log_ring_remembers, start, stop),
 		cmocka_unit_test_setup_teardown(log_is_limited_per_domain, start, stop),
 		cmocka_unit_test_setup_teardown(assertion_panics, start, stop),
 	};

@@ -505,12 +505,25 @@ class Stats(Command):
             yield f"  {name.replace('_', ' '):<28} {int(stats[name]):12}"
 
 
+class Log(Command):
+    """xenopus log: the last lines of the hypervisor log, those that were not shown, too."""
+
+    def show(self, argument):
+        ring = symbol('logring.c::log_ring')
+        size = int(ring['text'].type.sizeof)
+        end = int(ring['produced'])
+        memory = bytes(gdb.selected_inferior().read_memory(int(ring['text'].address), size))
+        start = max(end - size, 0)
+        text = bytes(memory[at % size] for at in range(start, end)).decode('latin-1')
+        yield from text.split('\n')[1 if start else 0:-1]
+
+
 def handle_signals():
     """The signal that kicks a physical CPU out of its guest comes hundreds of times a second."""
     gdb.execute('handle SIGUSR1 nostop noprint pass', to_string=True)
 
 
 Prefix()
-for command in (Domains, Vcpus, Frame, Walk, Memory, Events, Stats):
+for command in (Domains, Vcpus, Frame, Walk, Memory, Events, Stats, Log):
     command()
 handle_signals()

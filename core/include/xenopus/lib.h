@@ -34,8 +34,15 @@ int xsnprintf(char *buf, size_t size, const char *fmt, ...) __attribute__((forma
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-/** log_threshold - lines above this level are dropped; set by the home's --log-level. */
+/** log_threshold - lines above this level do not reach people; set by the home's --log-level. */
 extern enum log_level log_threshold;
+
+/**
+ * log_ring_add() - remember a finished line; log.c does so for every line up to LOG_INFO, shown or not.
+ * log_ring_line() - the next line from position *@from (0 at first) as a string; its length, 0 at the end.
+ */
+void log_ring_add(const char *line, size_t len);
+size_t log_ring_line(uint64_t *from, char *buf, size_t size);
 
 /** xlog() - one line to the hypervisor log (no trailing newline in @fmt). */
 void xlog(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The hypervisor's command line: one table of words without a value, one of words with one. What is in neither is
+ * refused, and the refusal lists them. docs/metal.md says what each does.
+ */
+#include "metal.h"
+
+bool debug_exit, test_panic, no_smep, no_smap;
+static bool debugcon;
+
+static const struct {
+	const char *word;
+	bool *set;
+} flags[] = {
+	{ "debug-exit", &debug_exit },
+	{ "debugcon", &debugcon },
+	{ "no-smap", &no_smap },
+	{ "no-smep", &no_smep },
+	{ "stats", &stats_wanted },
+	{ "test-panic", &test_panic },
+};
+
+static bool is(const char *at, size_t len, const char *what)
+{
+	return xstrlen(what) == len && !memcmp(at, what, len);
+}
+
+/* Which of @names (ended by NULL) is meant; -1: none. */
+static int choice(const char *at, size_t len, const char *const *names)
+{
+	for (int i = 0; names[i]; i++)
+		if (is(at, len, names[i]))
+			return i;
+	return -1;
+}
+
+static bool set_log_level(const char *at, size_t len)
+{
+	static const char *const names[] = { "error", "warn", "info", "debug", NULL };
+	int n = choice(at, len, names);
+
+	if (n >= 0)
+		log_threshold = (enum log_level)n;
+	return n >= 0;
+}
+
+static bool set_on_panic(const char *at, size_t len)
+{
+	static const char *const names[] = { "halt", "restart", "poweroff", NULL };
+	int n = choice(at, len, names);
+
+	if (n >= 0)
+		on_panic = (enum panic_end)n;
+	return n >= 0;
+}
+
+static const struct {
+	const char *word; /* with its = */
+	const char *values;
+	bool (*set)(const char *at, size_t len);
+} values[] = {
+	{ "log-level=", "error|warn|info|debug", set_log_level },
+	{ "on-panic=", "halt|restart|poweroff", set_on_panic },
+};
+
+static bool known(const char *at, size_t len)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
+		if (is(at, len, flags[i].word)) {
+			*flags[i].set = true;
+			return true;
+		}
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(values); i++) {
+		size_t n = xstrlen(values[i].word);
+
+		if (len > n && !memcmp(at, values[i].word, n))
+			return values[i].set(at + n, len - n);
+	}
+	return false;
+}
+
+static void list(char *buf, size_t size)
+{
+	size_t n = 0;
+
+	buf[0] = '\0';
+	for (unsigned i = 0; i < ARRAY_SIZE(values) && n < size; i++)
+		n += (size_t)xsnprintf(buf + n, size - n, "%s%s%s", n ? ", " : "", values[i].word,
+				       values[i].values);
+	for (unsigned i = 0; i < ARRAY_SIZE(flags) && n < size; i++)
+		n += (size_t)xsnprintf(buf + n, size - n, ", %s", flags[i].word);
+}
+
+void cmdline_parse(const char *line)
+{
+	const char *wrong = NULL;
+	char words[320];
+	size_t wrong_len = 0;
+
+	while (*line) {
+		size_t n = 0;
+
+		while (line[n] && line[n] != ' ')
+			n++;
+		if (n && !known(line, n) && !wrong) {
+			wrong = line;
+			wrong_len = n;
+		}
+		line += n;
+		while (*line == ' ')
+			line++;
+	}
+	if (debugcon)
+		channel_open();
+	/* At the end, so that words behind this one (debug-exit) still have their effect. */
+	if (wrong) {
+		list(words, sizeof(words));
+		refuse("unknown word on the command line: %.*s (known: %s)", (int)wrong_len, wrong, words);
+	}
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One serial line for the hypervisor's log and every domain's console, and one keyboard for all of them:
+ *
+ *	log ------------------------------> "(xenopus) line"
+ *	the domain in front -------------> as it is
+ *	every other domain --> its line --> "(name) line", when the line is complete
+ *	typed --> the domain in front, or Xenopus' own keys (keys.c); Ctrl-A three times moves on
+ *
+ * A whole line of somebody else never lands in the middle of one: it begins on a line of its own.
+ */
+#include <xenopus/control.h>
+#include "console.h"
+#include "metal.h"
+
+#define CTRL_A 1
+#define LINE   160u
+
+/* The unfinished lines of domains that are not in front. */
+static struct pending {
+	struct domain *d;
+	unsigned n;
+	char text[LINE];
+} pending[16];
+
+static struct domain *front;  /* whose output is shown as it is */
+static bool keys_are_ours;    /* what is typed goes to keys.c, not to @front */
+static unsigned presses;      /* of Ctrl-A, one after another */
+static bool mid_line;         /* @front's last byte was no newline */
+
+static void whole_line(const char *head, const char *line, size_t len)
+{
+	if (mid_line)
+		serial_write("\r\n", 2);
+	mid_line = false;
+	serial_write("(", 1);
+	serial_write(head, xstrlen(head));
+	serial_write(") ", 2);
+	serial_write(line, len);
+	serial_write("\r\n", 2);
+}
+
+void console_line(const char *line, size_t len)
+{
+	if (!channel_line("(xenopus) ", line, len))
+		whole_line("xenopus", line, len);
+}
+
+void plat_log(int level, const char *line, size_t len)
+{
+	console_line(line, len);
+}
+
+static struct pending *pending_of(struct domain *d)
+{
+	struct pending *unused = NULL;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(pending); i++) {
+		if (pending[i].d == d)
+			return &pending[i];
+		if (!pending[i].d)
+			unused = &pending[i];
+	}
+	if (unused) {
+		unused->d = d;
+		unused->n = 0;
+	}
+	return unused;
+}
+
+static void finish_line(struct pending *p)
+{
+	if (p->n)
+		whole_line(p->d->name, p->text, p->n);
+	p->n = 0;
+}
+
+static void write_behind(struct domain *d, const char *buf, size_t len)
+{
+	struct pending *p = pending_of(d);
+
+	if (!p) { /* more domains than have a line: at least nothing is lost */
+		whole_line(d->name, buf, len);
+		return;
+	}
+	for (size_t i = 0; i < len; i++) {
+		if (buf[i] != '\n' && buf[i] != '\r')
+			p->text[p->n++] = buf[i];
+		if (buf[i] == '\n' || p->n == LINE)
+			finish_line(p);
+	}
+}
+
+void plat_console_write(struct domain *d, const char *buf, size_t len)
+{
+	if (!len)
+		return;
+	if (!milestones.first_output)
+		milestones.first_output = tsc_read();
+	if (front && d != front) {
+		write_behind(d, buf, len);
+		return;
+	}
+	serial_write(buf, len);
+	mid_line = buf[len - 1] != '\n' && buf[len - 1] != '\r';
+}
+
+static void forget_line(struct domain *d)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(pending); i++) {
+		if (pending[i].d == d) {
+			finish_line(&pending[i]);
+			pending[i].d = NULL;
+		}
+	}
+}
+
+/* The running domain after @d in the list, which is a ring with @d NULL as its head; NULL: none behind @d. */
+static struct domain *next_domain(struct domain *d)
+{
+	for (struct list *pos = d ? d->link.next : domain_list.next; pos != &domain_list; pos = pos->next) {
+		struct domain *next = list_entry(pos, struct domain, link);
+
+		if (next->state == DOM_RUNNING || next->state == DOM_BUILDING)
+			return next;
+	}
+	return NULL;
+}
+
+static void show(struct domain *d)
+{
+	forget_line(d);
+	front = d;
+}
+
+/* The domains one after another, then the hypervisor, then from the start. */
+static void switch_keys(void)
+{
+	struct domain *next = next_domain(keys_are_ours ? NULL : front);
+
+	presses = 0;
+	keys_are_ours = !next;
+	if (next && next != front)
+		show(next);
+	if (keys_are_ours)
+		xlog(LOG_ERROR, "what is typed goes to the hypervisor; h: help, Ctrl-A three times: on to a domain");
+	else
+		xlog(LOG_ERROR, "what is typed goes to domain %s", front->name);
+}
+
+void console_domain_added(struct domain *d)
+{
+	if (!front)
+		front = d;
+}
+
+void console_domain_gone(struct domain *d)
+{
+	struct domain *next;
+
+	forget_line(d);
+	if (d != front)
+		return;
+	next = next_domain(d);
+	front = NULL;
+	if (!next)
+		next = next_domain(NULL);
+	if (next) {
+		show(next);
+		if (!keys_are_ours)
+			xlog(LOG_INFO, "what is typed goes to domain %s", front->name);
+	}
+}
+
+/* How many of the first bytes typed belong together: up to the third of three Ctrl-A. */
+static size_t scan(const char *buf, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		presses = buf[i] == CTRL_A ? presses + 1 : 0;
+		if (presses == 3)
+			return i + 1;
+	}
+	return n;
+}
+
+/* What does not fit into the console's ring stays in the serial line's and is offered again at the next poll. */
+void plat_poll(void)
+{
+	unsigned before = presses;
+	char buf[64];
+	size_t n = serial_peek(buf, sizeof(buf)), taken;
+
+	if (!n)
+		return;
+	n = scan(buf, n);
+	taken = n;
+	if (keys_are_ours || !front) {
+		/* A key may end the machine: take them first. */
+		serial_take(n);
+		for (size_t i = 0; i < n; i++)
+			if (buf[i] != CTRL_A)
+				debug_key(buf[i]);
+	} else {
+		taken = console_input(front, buf, n);
+		serial_take(taken);
+	}
+	if (taken < n) {
+		presses = before;
+		scan(buf, taken);
+	} else if (presses == 3) {
+		switch_keys();
+	}
+}
