@@ -75,7 +75,7 @@
 #define BOX_REFUSED       5 /* ask by leaving the VM */
 #define BOX_GIVEN_UP      6 /* the guest did not wait any longer */
 
-#define BOX_PATIENCE      400 /* PAUSEs before the guest gives up on an attendant who is not there */
+#define BOX_PATIENCE      2000 /* PAUSEs before the guest gives up on an attendant who is not there */
 
 /*
  * Hosted, a stub tells its vector by the I/O port it writes to; these ports are no vectors we use.

@@ -25,12 +25,14 @@
  * leave. So before anything that needs old translations gone (a TLB flush, a page table whose shadow is stale) the
  * attendant brings the guest out of KVM_RUN and keeps it out; it re-enters through the owed stores.
  *
- * It pays only where the thread really has a processor of its own, so `--attendant` asks for it.
+ * It pays only where the thread really has a processor of its own: when guests wait in vain it is banned for a while.
  *
  * One lock keeps the physical CPU's thread and its attendant out of each other's way: the thread holds it
  * whenever it is not inside KVM_RUN.
  */
+#include <sched.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -38,8 +40,8 @@
 #include <xen/vcpu.h>
 #include "machine.h"
 
-#define IDLE_NS        300000   /* nobody asked for so long: go to sleep */
-#define CALL_AFTER     24       /* hypercalls by exit within ... */
+#define IDLE_NS        3000000  /* nobody asked for so long: go to sleep */
+#define CALL_AFTER     8        /* hypercalls by exit within ... */
 #define CALL_WITHIN_NS 4000000  /* ... this time call the attendant */
 #define MAX_OWED       32       /* page-table stores that may wait for an exit */
 
@@ -195,10 +197,25 @@ static void *attendant_thread(void *data)
 	return NULL;
 }
 
+/* Whoever looks at the core with a debugger wants one thread to follow. */
+static bool under_debugger(void)
+{
+	g_autofree char *status = NULL;
+	const char *line;
+
+	if (!g_file_get_contents("/proc/self/status", &status, NULL, NULL))
+		return false;
+	line = strstr(status, "\nTracerPid:");
+	return line && g_ascii_strtoull(line + strlen("\nTracerPid:\t"), NULL, 10) != 0;
+}
+
 bool door_open_for_business(void)
 {
+	cpu_set_t ours;
+
 	return machine.traits.syscall_stays_in_ring3 && machine.attendant &&
-	       sysconf(_SC_NPROCESSORS_ONLN) > (long)machine.nr_pcpus;
+	       !sched_getaffinity(0, sizeof(ours), &ours) &&
+	       CPU_COUNT(&ours) > (int)machine.nr_pcpus && !under_debugger();
 }
 
 void door_start(struct pcpu *p)
@@ -287,7 +304,7 @@ void door_note_hypercall(struct pcpu *p, struct kvcpu *k)
 	if (atomic_load(box_word(k, BOX_STATE)) == BOX_GIVEN_UP) {
 		/* The attendant gets no CPU of its own; waiting for it is worse than leaving. */
 		a->given_up++;
-		a->ban_ns = a->ban_ns ? MIN(a->ban_ns * 2, UINT64_C(2000000000)) : 1000000;
+		a->ban_ns = a->ban_ns ? MIN(a->ban_ns * 2, UINT64_C(100000000)) : 1000000;
 		a->banned_until = now + a->ban_ns;
 	}
 	if (now - a->window_start > CALL_WITHIN_NS) {

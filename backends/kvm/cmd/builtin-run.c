@@ -23,7 +23,7 @@ static struct {
 	gint memory, vcpus;
 	gboolean stats, verbose, no_cache, attendant;
 	char **rest;
-} opt = { .memory = 256, .vcpus = 1 };
+} opt = { .memory = 256, .vcpus = 1, .attendant = TRUE };
 
 static const GOptionEntry entries[] = {
 	{ "initrd", 'i', 0, G_OPTION_ARG_FILENAME, &opt.initrd, "Initial ramdisk", "FILE" },
@@ -37,8 +37,8 @@ static const GOptionEntry entries[] = {
 	  "Least important lines to log: error, warn, info, debug (warn)", "LEVEL" },
 	{ "verbose", 'v', 0, G_OPTION_ARG_NONE, &opt.verbose,
 	  "Tell about host, kernel image and domain (log level info)", NULL },
-	{ "attendant", 0, 0, G_OPTION_ARG_NONE, &opt.attendant,
-	  "Let a second host thread answer hypercalls (software-virtualised hosts, a spare CPU)", NULL },
+	{ "no-attendant", 0, G_OPTION_FLAG_REVERSE, G_OPTION_ARG_NONE, &opt.attendant,
+	  "No second host thread that answers hypercalls where exits are slow", NULL },
 	{ "no-cache", 0, 0, G_OPTION_ARG_NONE, &opt.no_cache,
 	  "Unpack the kernel anew and do not keep it for the next time", NULL },
 	{ "kvm", 0, 0, G_OPTION_ARG_FILENAME, &opt.kvm, "KVM device (/dev/kvm)", "FILE" },
