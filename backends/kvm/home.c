@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* People and other threads: the log, consoles, panic, and work handed into core context. */
 #include <execinfo.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@ struct work {
 
 static struct home_hooks hooks;
 static void (*restore_terminal)(void);
-static GMutex work_lock;
+static pthread_mutex_t work_lock = PTHREAD_MUTEX_INITIALIZER; /* not GLib's: ThreadSanitizer cannot see that one */
 static GArray *work_queue;
 static _Atomic bool work_waiting;
 
@@ -33,12 +34,12 @@ void home_post(void (*fn)(void *data), void *data)
 {
 	struct work w = { fn, data };
 
-	g_mutex_lock(&work_lock);
+	pthread_mutex_lock(&work_lock);
 	if (!work_queue)
 		work_queue = g_array_new(FALSE, FALSE, sizeof(struct work));
 	g_array_append_val(work_queue, w);
 	atomic_store(&work_waiting, true);
-	g_mutex_unlock(&work_lock);
+	pthread_mutex_unlock(&work_lock);
 	plat_cpu_kick(0);
 }
 
@@ -46,12 +47,12 @@ void plat_poll(void)
 {
 	if (!atomic_load_explicit(&work_waiting, memory_order_relaxed) || plat_cpu_id() != 0)
 		return;
-	g_mutex_lock(&work_lock);
+	pthread_mutex_lock(&work_lock);
 	GArray *todo = work_queue;
 
 	work_queue = NULL;
 	atomic_store(&work_waiting, false);
-	g_mutex_unlock(&work_lock);
+	pthread_mutex_unlock(&work_lock);
 	if (!todo)
 		return;
 	for (guint i = 0; i < todo->len; i++) {

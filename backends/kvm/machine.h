@@ -85,7 +85,7 @@ struct pcpu {
 	unsigned nr_selfcopy, max_selfcopy;
 	_Atomic uint64_t flush_gen;
 	pthread_t thread;
-	pid_t tid;
+	_Atomic pid_t tid; /* 0: its thread has not started */
 	timer_t timer;
 	timer_t rekick;
 	bool timer_made;
@@ -122,8 +122,12 @@ struct machine {
 
 extern struct machine machine;
 
-/** machine_init() - open /dev/kvm, make the VM with @mem_pages for guests, map the gate, probe. */
-bool machine_init(const char *kvm_path, uint64_t frames, GError **error);
+/** machine_open() - the first step: open the KVM device at @path and make a VM; false: no use can be made of it. */
+bool machine_open(const char *path, GError **error);
+/** machine_fits() - does this host have so much memory? */
+bool machine_fits(uint64_t frames, GError **error);
+/** machine_init() - after machine_open(): give the VM @frames of memory, map the gate, probe. */
+bool machine_init(uint64_t frames, GError **error);
 void machine_free(void);
 GQuark machine_error_quark(void);
 #define MACHINE_ERROR machine_error_quark()
