@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * From a boot bundle to running domains. The whole bundle is checked before anything is built from it: damaged,
- * cut off or of another version, it is refused with one line and the machine ends.
- */
-#include <xenopus/control.h>
-#include "bundle_format.h"
+/* Is a boot bundle whole? Every offset and length in it is checked here, and nowhere after. */
+#include "bundle.h"
 #include "metal.h"
 
 #define CPUID1_ECX_SSE4_2 (1u << 20)
@@ -60,15 +56,10 @@ static bool inside(const struct bundle_header *h, uint64_t offset, uint64_t size
 	return offset <= h->size && size <= h->size - offset;
 }
 
-static const void *at(const struct bundle_header *h, uint64_t offset)
-{
-	return (const char *)h + offset;
-}
-
 static bool string_ok(const struct bundle_header *h, uint64_t offset)
 {
 	while (offset < h->size)
-		if (!*(const char *)at(h, offset++))
+		if (!*(const char *)bundle_at(h, offset++))
 			return true;
 	return false;
 }
@@ -92,7 +83,7 @@ static const char *header_fault(const struct bundle_header *h, uint64_t module_s
 
 static const char *domain_fault(const struct bundle_header *h, const struct bundle_domain *b)
 {
-	const struct bundle_segment *s = at(h, b->segments);
+	const struct bundle_segment *s = bundle_at(h, b->segments);
 
 	if (!string_ok(h, b->name) || !string_ok(h, b->cmdline))
 		return "has a name or command line outside itself";
@@ -110,58 +101,12 @@ static const char *domain_fault(const struct bundle_header *h, const struct bund
 	return NULL;
 }
 
-static void start_domain(const struct bundle_header *h, const struct bundle_domain *b)
+const char *bundle_fault(const struct bundle_header *h, uint64_t module_size)
 {
-	struct kernel_segment *segments = heap_alloc(b->nr_segments * sizeof(*segments));
-	const struct bundle_segment *s = at(h, b->segments);
-	char why[160] = "";
-	struct kernel_image image = {
-		.segments = segments,
-		.nr_segments = b->nr_segments,
-		.entry = b->entry,
-		.virt_base = b->virt_base,
-		.vstart = b->vstart,
-		.vend = b->vend,
-		.hypercall_page = b->hypercall_page,
-		.init_p2m = b->init_p2m,
-		.mod_start_pfn = b->flags & BUNDLE_MOD_START_PFN,
-	};
-	struct domain_config cfg = {
-		.name = at(h, b->name),
-		.memory_pages = b->memory_pages,
-		.max_pages = b->max_pages,
-		.vcpus = b->vcpus,
-		.cmdline = at(h, b->cmdline),
-		.kernel = &image,
-		.initrd = b->initrd_size ? at(h, b->initrd) : NULL,
-		.initrd_size = b->initrd_size,
-		.error = why,
-		.error_size = sizeof(why),
-	};
-	struct domain *d;
-
-	if (!segments)
-		refuse("no memory for the segments of domain %s", cfg.name);
-	for (uint32_t i = 0; i < b->nr_segments; i++)
-		segments[i] = (struct kernel_segment){ s[i].va, at(h, s[i].data), s[i].filesz, s[i].memsz };
-	d = domain_create(&cfg);
-	if (!d)
-		refuse("domain %s: %s", cfg.name, why);
-	heap_free(segments);
-	home_domain_added(d);
-	domain_unpause(d);
-}
-
-void bundle_start(const void *data, uint64_t size)
-{
-	const struct bundle_header *h = data;
 	const struct bundle_domain *b = (const void *)(h + 1);
-	const char *why = header_fault(h, size);
+	const char *why = header_fault(h, module_size);
 
 	for (uint32_t i = 0; !why && i < h->nr_domains; i++)
 		why = domain_fault(h, &b[i]);
-	if (why)
-		refuse("the boot bundle %s", why);
-	for (uint32_t i = 0; i < h->nr_domains; i++)
-		start_domain(h, &b[i]);
+	return why;
 }

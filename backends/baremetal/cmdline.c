@@ -3,6 +3,7 @@
  * The hypervisor's command line: one table of words without a value, one of words with one. What is in neither is
  * refused, and the refusal lists them. docs/metal.md says what each does.
  */
+#include "bundle.h"
 #include "metal.h"
 
 bool debug_exit, test_panic, no_smep, no_smap;
@@ -54,6 +55,16 @@ static bool set_on_panic(const char *at, size_t len)
 	return n >= 0;
 }
 
+static bool set_on_reboot(const char *at, size_t len)
+{
+	static const char *const names[] = { "stop", "domain", "machine", NULL };
+	int n = choice(at, len, names);
+
+	if (n >= 0)
+		on_reboot = (enum reboot)n;
+	return n >= 0;
+}
+
 static const struct {
 	const char *word; /* with its = */
 	const char *values;
@@ -61,6 +72,7 @@ static const struct {
 } values[] = {
 	{ "log-level=", "error|warn|info|debug", set_log_level },
 	{ "on-panic=", "halt|restart|poweroff", set_on_panic },
+	{ "on-reboot=", "stop|domain|machine", set_on_reboot },
 };
 
 static bool known(const char *at, size_t len)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Facts about the machine; and what becomes of it when its domains stop. */
+#include "bundle.h"
 #include "console.h"
 #include "metal.h"
 #include <xen/sched.h>
@@ -26,13 +27,42 @@ void home_domain_added(struct domain *d)
 	nr_running++;
 }
 
+void home_incomplete(void)
+{
+	ending = END_REFUSED;
+}
+
+/* What "on-reboot=" says about a guest that wants to be started again. True: done. */
+static bool reboot(struct domain *d)
+{
+	char name[sizeof(d->name)];
+
+	if (on_reboot == REBOOT_MACHINE) {
+		xlog(LOG_INFO, "domain %s restarts the machine", d->name);
+		machine_restart();
+	}
+	if (on_reboot != REBOOT_DOMAIN)
+		return false;
+	xstrlcpy(name, d->name, sizeof(name));
+	console_domain_gone(d);
+	nr_running--;
+	xlog(LOG_INFO, "domain %s starts again", name);
+	if (domains_restart(d))
+		return true;
+	if (!nr_running)
+		machine_end(ending);
+	return true;
+}
+
 void plat_domain_shutdown(struct domain *d, unsigned reason)
 {
 	static const char *const names[] = { "poweroff", "reboot", "suspend", "crash", "watchdog",
 					     "soft reset" };
 	bool good = reason == SHUTDOWN_poweroff || reason == SHUTDOWN_reboot;
-
 	char line[128];
+
+	if (reason == SHUTDOWN_reboot && reboot(d))
+		return;
 
 	xsnprintf(line, sizeof(line), "domain %s stopped: %s", d->name,
 		  reason < ARRAY_SIZE(names) ? names[reason] : "an unknown reason");

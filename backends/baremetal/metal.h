@@ -191,14 +191,12 @@ __attribute__((noreturn)) void panic_frame(const struct hyp_frame *f, const char
 /* home.c */
 extern struct plat_info metal_info;
 void home_domain_added(struct domain *d);
+void home_incomplete(void); /* something that was asked for could not be: the machine ends as refused */
 
 /* cmdline.c */
 extern bool debug_exit; /* "debug-exit": tell QEMU's isa-debug-exit how it ended */
 extern bool no_smep, no_smap; /* words of the same names: do without */
 extern bool test_panic; /* "test-panic": overrun the stack, to see that it is found and told */
 void cmdline_parse(const char *line);
-
-/* bundle.c */
-void bundle_start(const void *data, uint64_t size);
 
 #endif

@@ -7,6 +7,7 @@
  */
 #include <xenopus/core.h>
 #include "acpi.h"
+#include "bundle.h"
 #include "metal.h"
 
 static struct percpu cpu0 = { .self = &cpu0 };
@@ -99,10 +100,7 @@ void metal_start(uint64_t info, unsigned door)
 		refuse("the core cannot start in this machine: it needs more memory");
 	if (test_panic)
 		xlog(LOG_ERROR, "still here: %llu", (unsigned long long)overrun_stack(1));
-	if (!boot_info.nr_modules)
-		refuse("no boot bundle: give the image one as its module (QEMU: -initrd, GRUB: module2)");
-	for (unsigned i = 0; i < boot_info.nr_modules; i++)
-		bundle_start(phys_ptr(boot_info.module[i].start), boot_info.module[i].size);
+	domains_start();
 	xlog(LOG_INFO, "the first guest starts, TSC at %llu ms",
 	     (unsigned long long)(tsc_read() / metal_info.tsc_khz));
 	milestones.first_instruction = tsc_read();

@@ -55,6 +55,17 @@ int mm_init(void)
 	return m2p_init();
 }
 
+void mm_add_frames(uint64_t first, uint64_t end)
+{
+	for (uint64_t n = first; n < end; n++) {
+		struct frame *f = frame_at(n);
+
+		ASSERT(n && n < nr_frames && f->kind == FK_RESERVED);
+		f->flags = FF_DIRTY;
+		buddy_free(n);
+	}
+}
+
 void frame_link(struct domain *d, struct frame *f)
 {
 	f->owner = d;

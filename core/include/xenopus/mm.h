@@ -79,6 +79,11 @@ struct domain_mm {
  * the core's view (plat_frame_ptr()). 0 or -errno.
  */
 int mm_init(void);
+/**
+ * mm_add_frames() - the home gives frames @first .. @end - 1, which plat_frame_usable() kept from
+ * mm_init(), after all. They may hold anything.
+ */
+void mm_add_frames(uint64_t first, uint64_t end);
 
 /* ---- the core's heap (never guest visible) ---- */
 void *heap_alloc(size_t size); /* zeroed, 16-byte aligned, NULL when out of memory */

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* Boot bundles in memory: their check, and the domains that come of them. */
+#ifndef XENOPUS_METAL_BUNDLE_H
+#define XENOPUS_METAL_BUNDLE_H
+
+#include <xenopus/types.h>
+#include "bundle_format.h"
+
+static inline const void *bundle_at(const struct bundle_header *h, uint64_t offset)
+{
+	return (const char *)h + offset;
+}
+
+/** bundle_fault() - what is wrong with a module of @size bytes as a boot bundle ("is cut off"); NULL: nothing. */
+const char *bundle_fault(const struct bundle_header *h, uint64_t size);
+
+/**
+ * domains_start() - build and start the domains of all modules, in order. A module or domain that cannot be is told
+ * in one line and left out. When none can be, the machine ends.
+ */
+void domains_start(void);
+
+/** domains_restart() - the stopped @d goes, and a new domain from its bundle takes its place. False: neither. */
+bool domains_restart(struct domain *d);
+
+/** What a guest's SHUTDOWN_reboot does: "on-reboot=". */
+enum reboot { REBOOT_STOP, REBOOT_DOMAIN, REBOOT_MACHINE };
+extern enum reboot on_reboot;
+
+#endif
