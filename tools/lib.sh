@@ -13,6 +13,7 @@ tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=$tree/.cache
 build=$tree/build
 program=${0##*/}
+build_options=()
 
 # What building and running needs.
 packages_run=(
@@ -62,11 +63,11 @@ ensure_packages() {
 		die "apt could not install what is missing: ${missing[*]}"
 }
 
-# ensure_build [TARGET...] - build these (nothing: all) in build/
+# ensure_build [TARGET...] - build these (nothing: all) in $build, configured with build_options
 ensure_build() {
 	if [ ! -f "$build/build.ninja" ]; then
 		say "configuring $build"
-		meson setup "$build" "$tree" >"$tree/.meson-setup.log" 2>&1 || {
+		meson setup "${build_options[@]}" "$build" "$tree" >"$tree/.meson-setup.log" 2>&1 || {
 			tail -n 20 "$tree/.meson-setup.log" >&2
 			die "meson setup failed; all of it is in $tree/.meson-setup.log"
 		}

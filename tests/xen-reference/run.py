@@ -15,15 +15,16 @@ Exit status: 0 all as expected, 1 something failed, 77 Xen or QEMU is missing.
 """
 
 import argparse
-import gzip
 import pathlib
 import shutil
 import subprocess
 import sys
 import threading
 
-PACKAGE = 'xen-hypervisor-4.17-amd64'
-CACHE = pathlib.Path.home() / '.cache/xenopus'
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / 'tools'))
+
+from xen_package import fetch_xen  # noqa: E402
+
 TIMEOUT = 120
 
 # QEMU's TCG: int n reports an error code of n*16+2, the stack segment raises #GP, SSE exceptions do not trap.
@@ -36,26 +37,6 @@ EMULATOR = {
     'user: int 0x81 too',
     'user: int through a DPL 0 gate is #GP(vector)',
 }
-
-
-def fetch_xen():
-    xen = CACHE / 'xen-4.17'
-    if xen.exists():
-        return xen
-    work = CACHE / 'unpack'
-    work.mkdir(parents=True, exist_ok=True)
-    try:
-        subprocess.run(['apt-get', 'download', PACKAGE], cwd=work, check=True, stdout=subprocess.DEVNULL)
-        deb = next(work.glob('*.deb'))
-        subprocess.run(['dpkg', '-x', str(deb), str(work / 'x')], check=True)
-        packed = next((work / 'x/boot').glob('xen-*.gz'))
-        xen.write_bytes(gzip.decompress(packed.read_bytes()))
-    except (OSError, StopIteration, subprocess.CalledProcessError) as err:
-        print(f'skipped: {PACKAGE} cannot be had: {err}')
-        sys.exit(77)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return xen
 
 
 def verdicts(xen, guest):
@@ -105,7 +86,11 @@ def main():
     if not shutil.which('qemu-system-x86_64'):
         print('skipped: qemu-system-x86_64 is not installed (package qemu-system-x86)')
         return 77
-    xen = pathlib.Path(args.xen) if args.xen else fetch_xen()
+    try:
+        xen = args.xen or fetch_xen()
+    except OSError as err:
+        print(f'skipped: {err}')
+        return 77
     results = [judge(xen, guest) for guest in args.guest]
     return 0 if all(results) else 1
 

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: MIT
+"""Benchmarks of the bare-metal home against Xen and against no hypervisor; started by tools/bench, which has built
+what they need.
+
+usage: bench_metal.py BUILD-DIRECTORY KERNEL [--fresh] [--sides=SIDE,...] [PART...]
+
+All of it runs in QEMU's TCG on the same CPU model. With "-icount shift=0" the time-stamp counter counts instructions, so
+the figures are the same every time, on every machine with that QEMU. What was counted for Xen and for no
+hypervisor is therefore kept in .cache/bench until kernel, programs, QEMU or Xen change; --fresh counts again.
+"""
+
+import hashlib
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+from xen_package import fetch_xen
+
+TREE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+CACHE = os.path.join(TREE, '.cache/bench')
+QEMU = ['qemu-system-x86_64', '-accel', 'tcg', '-cpu', 'Haswell,-hle,-rtm', '-m', '512', '-display', 'none',
+        '-nodefaults', '-serial', 'stdio', '-monitor', 'none', '-no-reboot']
+COUNTING = ['-icount', 'shift=0,sleep=off']
+INIT_UP = 'xenopus-init: up'
+LIMIT = 900
+GUEST_MEMORY = 256
+
+
+class Failed(Exception):
+    """A run that did not come to its end; the text is what came out of its serial line."""
+
+
+def progress(text):
+    print(f'    {text}', file=sys.stderr, flush=True)
+
+
+def run_until(command, end):
+    """The lines of the serial line up to one that contains END, with the seconds since the start."""
+    lines, found, start = [], False, time.monotonic()
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as qemu:
+        timer = threading.Timer(LIMIT, qemu.kill)
+        timer.start()
+        for raw in qemu.stdout:
+            lines.append((time.monotonic() - start, raw.decode(errors='replace').rstrip('\r\n')))
+            if end in lines[-1][1]:
+                found = True
+                break
+        qemu.kill()
+        timer.cancel()
+    if not found:
+        raise Failed('\n'.join(text for _, text in lines[-15:]))
+    return lines
+
+
+def figures(lines):
+    """What the programs print: "kbench NAME TICKS"."""
+    matches = (re.search(r'\bkbench (\S+) (\d+)$', text) for _, text in lines)
+    return {found[1]: int(found[2]) for found in matches if found}
+
+
+class Bench:
+    """Paths, and the command lines that start one kernel on each side."""
+
+    def __init__(self, build, kernel, scratch, fresh):
+        self.image = os.path.join(build, 'backends/baremetal/xenopus.elf')
+        self.bundler = os.path.join(build, 'backends/baremetal/xenopus-bundle')
+        self.programs = os.path.join(build, 'guests')
+        self.kernel = kernel
+        self.xen = str(fetch_xen())
+        self.scratch = scratch
+        self.fresh = fresh
+        self.words_known = {}
+
+    def initramfs(self, mode):
+        """The common archive with one behind it that says what to do: the command line is bare on every side."""
+        extra = os.path.join(self.scratch, f'{mode}.extra')
+        subprocess.run([sys.executable, os.path.join(TREE, 'guests/linux/mkcpio.py'), extra,
+                        f'text:/xenopus.mode={mode}'], check=True)
+        path = os.path.join(self.scratch, f'{mode}.cpio')
+        with open(path, 'wb') as out:
+            for part in (os.path.join(self.programs, 'linux/initramfs.cpio'), extra):
+                with open(part, 'rb') as source:
+                    out.write(source.read())
+        return path
+
+    def native(self, kernel, initrd, arguments, words):
+        assert not words
+        line = ['console=ttyS0', f'mem={GUEST_MEMORY}M', *arguments]
+        return [*QEMU, '-kernel', kernel, '-initrd', initrd, '-append', ' '.join(line)]
+
+    def on_xen(self, kernel, initrd, arguments, words):
+        line = ['console=com1', 'com1=115200,8n1', f'dom0_mem={GUEST_MEMORY}M', 'dom0_max_vcpus=1', 'noreboot=1', *words]
+        return [*QEMU, '-kernel', self.xen, '-append', ' '.join(line), '-initrd',
+                f'{" ".join([kernel, "console=hvc0", *arguments])},{initrd}']
+
+    def on_xenopus(self, kernel, initrd, arguments, words):
+        bundle = os.path.join(self.scratch, 'bundle')
+        subprocess.run([self.bundler, '-o', bundle, '--memory', str(GUEST_MEMORY), '--initrd', initrd, kernel, '--',
+                        'console=hvc0', *arguments], check=True)
+        return [*QEMU, '-kernel', self.image, '-append', ' '.join(words), '-initrd', bundle]
+
+    def knows(self, word):
+        """Whether our image takes this word; it names one that it does not know."""
+        if word not in self.words_known:
+            lines = run_until([*QEMU, '-kernel', self.image, '-append', f'log-level=error {word}'], '(xenopus)')
+            self.words_known[word] = not any('unknown word' in text for _, text in lines)
+        return self.words_known[word]
+
+
+def digest(command):
+    """Of a command line and the contents of all files it names."""
+    total = hashlib.sha256(subprocess.run([command[0], '--version'], capture_output=True, check=True).stdout)
+    for word in command:
+        for part in word.split(','):
+            name = part.split(' ')[0]
+            if os.path.isfile(name):
+                with open(name, 'rb') as file:
+                    total.update(hashlib.sha256(file.read()).digest())
+                part = part[len(name):]
+            total.update(part.encode() + b'\0')
+    return total.hexdigest()
+
+
+def count(bench, name, command, end, keep):
+    """The figures of one run in counted time, or None if it failed; those of others are kept."""
+    path = os.path.join(CACHE, digest(command))
+    if keep and not bench.fresh and os.path.exists(path):
+        with open(path, encoding='utf-8') as file:
+            return json.load(file)
+    start = time.monotonic()
+    command = [command[0], *COUNTING, *command[1:]]
+    try:
+        found = figures(run_until(command, end))
+    except Failed as failure:
+        progress(f'{name}: no end after {time.monotonic() - start:.0f} s\n{failure}')
+        return None
+    progress(f'{name}: {time.monotonic() - start:.0f} s')
+    if keep:
+        os.makedirs(CACHE, exist_ok=True)
+        with open(path, 'w', encoding='utf-8') as file:
+            json.dump(found, file)
+    return found
+
+
+# Side, how to start it, its words of protection, and whether others' figures are kept. Like is compared with like:
+# each side's default, and both without split page tables against Meltdown (Xen says XPTI).
+SIDES = {
+    'native': ('native', [], True),
+    'xen': ('on_xen', [], True),
+    'xenopus': ('on_xenopus', [], False),
+    'xen-xpti0': ('on_xen', ['xpti=0'], True),
+    'xenopus-xpti0': ('on_xenopus', ['xpti=0'], False),
+}
+
+
+def count_sides(bench, sides, kernel, initrd, arguments, end):
+    results = {}
+    for side in sides:
+        starter, words, keep = SIDES[side]
+        if starter == 'on_xenopus' and not bench.knows('xpti=0'):
+            # An image that cannot split is compared where neither side does.
+            if side == 'xenopus':
+                continue
+            words = []
+        command = getattr(bench, starter)(kernel, initrd, arguments, words)
+        result = count(bench, side, command, end, keep)
+        if result is not None:
+            results[side] = result
+    return results
+
+
+def cell(results, side, name, width=10):
+    value = results.get(side, {}).get(name)
+    return f'{value if value is not None else "-":>{width}}'
+
+
+def ratio(results, one, other, name):
+    a, b = results.get(one, {}).get(name), results.get(other, {}).get(name)
+    return f'{a / b:7.2f}' if a and b else f'{"-":>7}'
+
+
+def table(results):
+    names = list(dict.fromkeys(name for result in results.values() for name in result))
+    print(f'  {"":24}{"":>10} |{"each as it is by default":^29} |{"no split page tables (xpti=0)":^29}')
+    print(f'  {"":24}{"native":>10} |{"Xen":>10}{"Xenopus":>11}{"ratio":>8} |{"Xen":>10}{"Xenopus":>11}{"ratio":>8}')
+    for name in names:
+        print(f'  {name:24}{cell(results, "native", name)} |{cell(results, "xen", name)}'
+              f'{cell(results, "xenopus", name, 11)} {ratio(results, "xenopus", "xen", name)} |'
+              f'{cell(results, "xen-xpti0", name)}{cell(results, "xenopus-xpti0", name, 11)} '
+              f'{ratio(results, "xenopus-xpti0", "xen-xpti0", name)}')
+
+
+def programs(bench, sides):
+    """What a program asks of Debian's kernel."""
+    initrd = bench.initramfs('kbench')
+    results = count_sides(bench, sides, bench.kernel, initrd, ['quiet'], 'xenopus-kbench: done')
+    print('programs on the stock kernel: instructions of one operation, median of 21')
+    table(results)
+
+
+PARTS = {'programs': programs}
+
+
+def main():
+    build, kernel = sys.argv[1:3]
+    options = [word for word in sys.argv[3:] if word.startswith('--')]
+    parts = [word for word in sys.argv[3:] if not word.startswith('--')] or list(PARTS)
+    sides, fresh = list(SIDES), False
+    for option in options:
+        if option == '--fresh':
+            fresh = True
+        elif option.startswith('--sides='):
+            sides = option[len('--sides='):].split(',')
+        else:
+            sys.exit(f"bench: unknown option '{option}' (--fresh, --sides=SIDE,...)")
+    for word, known in [*((part, PARTS) for part in parts), *((side, SIDES) for side in sides)]:
+        if word not in known:
+            sys.exit(f"bench: unknown word '{word}' ({', '.join(known)})")
+    print(f'{os.path.basename(os.path.realpath(kernel))} on {" ".join(QEMU[1:7])}, counted with {" ".join(COUNTING)}')
+    with tempfile.TemporaryDirectory(prefix='xenopus-bench-') as scratch:
+        for part in parts:
+            PARTS[part](Bench(build, kernel, scratch, fresh), sides)
+
+
+if __name__ == '__main__':
+    main()
