@@ -1,16 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Time: the TSC is the clock, its frequency from CPUID or else measured against the PIT; the wall clock is the RTC's
- * at start plus what the TSC has counted since.
+ * Time: the TSC is the clock, its frequency from CPUID or else measured against the HPET, ACPI's timer or the PIT,
+ * whichever there is first; the wall clock is the RTC's at start plus what the TSC has counted since.
  */
+#include "acpi.h"
 #include "metal.h"
 
 #define PIT_HZ      1193182u
 #define PIT_CH2     0x42
 #define PIT_MODE    0x43
 #define PIT_GATE    0x61
-#define MEASURE_MS  10u
+#define MEASURE_NS  10000000u
 #define MEASUREMENTS 20u
+
+/* HPET registers, and its table's and the FADT's fields (ACPI 6.4; IA-PC HPET 1.0a). */
+#define HPET_PERIOD   0x004 /* femtoseconds, at most 10^8 */
+#define HPET_CONFIG   0x010
+#define HPET_COUNTER  0x0f0
+#define HPET_TABLE_SPACE   40
+#define HPET_TABLE_ADDRESS 44
+#define FADT_PM_TIMER 76
+#define FADT_FLAGS    112
+#define PM_TIMER_32   (1u << 8)
+#define PM_TIMER_HZ   3579545u
+
+#define FS_PER_SEC UINT64_C(1000000000000000)
 
 static uint32_t apic_khz = 1;
 static uint64_t wall_start_ns, wall_start_tsc;
@@ -20,18 +34,85 @@ uint32_t clock_apic_khz(void)
 	return apic_khz;
 }
 
+/* A counter of known speed to measure against; fs 0: none, the PIT must do. */
+static struct reference {
+	const char *name;
+	volatile uint32_t *counter; /* NULL: a port */
+	uint16_t port;
+	uint32_t mask;
+	uint64_t fs; /* femtoseconds a tick */
+	uint64_t hpet; /* physical address, before it is mapped */
+} ref = { .name = "PIT" };
+
+void clock_find(void)
+{
+	const struct acpi_table *hpet = acpi_find("HPET"), *fadt = acpi_find("FACP");
+
+	if (hpet && !acpi_get(hpet, HPET_TABLE_SPACE, 1))
+		ref.hpet = acpi_get(hpet, HPET_TABLE_ADDRESS, 8);
+	if (!fadt || !acpi_get(fadt, FADT_PM_TIMER, 4))
+		return;
+	ref.name = "ACPI timer";
+	ref.port = (uint16_t)acpi_get(fadt, FADT_PM_TIMER, 4);
+	ref.mask = acpi_get(fadt, FADT_FLAGS, 4) & PM_TIMER_32 ? 0xffffffff : 0xffffff;
+	ref.fs = FS_PER_SEC / PM_TIMER_HZ;
+}
+
+static void use_hpet(void)
+{
+	volatile uint32_t *regs = ref.hpet ? device_map(ref.hpet) : NULL;
+	uint32_t fs = regs ? regs[HPET_PERIOD / 4] : 0;
+
+	if (fs < 100000 || fs > 100000000)
+		return;
+	regs[HPET_CONFIG / 4] |= 1;
+	ref.name = "HPET";
+	ref.counter = &regs[HPET_COUNTER / 4];
+	ref.mask = 0xffffffff;
+	ref.fs = fs;
+}
+
+static uint32_t ref_read(void)
+{
+	return ref.counter ? *ref.counter : in32(ref.port);
+}
+
 /**
- * struct measurement - how far TSC and APIC timer came while PIT channel 2 ran down once.
+ * struct measurement - how far TSC and APIC timer came in @ns by the reference.
  * @doubt: TSC ticks that passed around the readings. A CPU of a virtual machine may be kept waiting there.
  */
 struct measurement {
-	uint64_t tsc, doubt;
+	uint64_t tsc, ns, doubt;
 	uint32_t apic;
 };
 
-static bool measure(struct measurement *m)
+static bool measure_by_counter(struct measurement *m)
 {
-	unsigned count = PIT_HZ * MEASURE_MS / 1000, limit = 100000000;
+	uint64_t before, start, waiting, end, ticks, want = MEASURE_NS * UINT64_C(1000000) / ref.fs;
+	uint32_t first, now, limit = 1000000;
+
+	before = tsc_read();
+	first = ref_read();
+	start = tsc_read();
+	apic_timer_count(true);
+	do {
+		if (!limit--)
+			return false;
+		waiting = tsc_read();
+		now = ref_read();
+		end = tsc_read();
+		ticks = (now - first) & ref.mask;
+	} while (ticks < want);
+	m->apic = ~0u - apic_timer_count(false);
+	m->tsc = end - start;
+	m->ns = ticks * ref.fs / 1000000;
+	m->doubt = start - before + end - waiting + tsc_read() - end;
+	return true;
+}
+
+static bool measure_by_pit(struct measurement *m)
+{
+	unsigned count = PIT_HZ / (1000000000 / MEASURE_NS), limit = 100000000;
 	uint64_t before, start, waiting, end, after;
 
 	out8(PIT_GATE, (in8(PIT_GATE) & 0xfc) | 1);
@@ -50,6 +131,7 @@ static bool measure(struct measurement *m)
 	m->apic = ~0u - apic_timer_count(false);
 	after = tsc_read();
 	m->tsc = end - start;
+	m->ns = MEASURE_NS;
 	m->doubt = start - before + end - waiting + after - end;
 	return true;
 }
@@ -59,18 +141,24 @@ static bool agree(uint64_t a, uint64_t b)
 	return (a > b ? a - b : b - a) < a / 1000;
 }
 
+/* Measurements may have gone on for differently long: TSC ticks in 4096 us. */
+static uint64_t rate(const struct measurement *m)
+{
+	return m->tsc * 4096 / (m->ns / 1000);
+}
+
 /* Until one agrees with an earlier one, since disturbed ones differ; else the least doubtful of all. */
 static bool measure_well(struct measurement *best)
 {
 	struct measurement m[MEASUREMENTS];
 
 	for (unsigned i = 0; i < MEASUREMENTS; i++) {
-		if (!measure(&m[i]))
+		if (!(ref.fs ? measure_by_counter(&m[i]) : measure_by_pit(&m[i])))
 			return false;
 		if (!i || m[i].doubt < best->doubt)
 			*best = m[i];
 		for (unsigned j = 0; j < i; j++) {
-			if (agree(m[i].tsc, m[j].tsc)) {
+			if (agree(rate(&m[i]), rate(&m[j]))) {
 				*best = m[i].doubt < m[j].doubt ? m[i] : m[j];
 				return true;
 			}
@@ -79,7 +167,7 @@ static bool measure_well(struct measurement *best)
 	return true;
 }
 
-/* Crystal and ratio (SDM vol. 2, CPUID 15H), or what a hypervisor tells. */
+/* Crystal and ratio, or the base frequency it comes to (SDM vol. 2, CPUID 15H and 16H), or what a hypervisor tells. */
 static uint32_t told_khz(void)
 {
 	uint32_t r[4], max;
@@ -90,6 +178,11 @@ static uint32_t told_khz(void)
 		cpuid(0x15, 0, r);
 		if (r[0] && r[1] && r[2])
 			return (uint32_t)((uint64_t)r[2] * r[1] / r[0] / 1000);
+		if (r[0] && r[1] && max >= 0x16) {
+			cpuid(0x16, 0, r);
+			if (r[0] & 0xffff)
+				return (r[0] & 0xffff) * 1000;
+		}
 	}
 	cpuid(1, 0, r);
 	if (r[2] & 1u << 31) {
@@ -161,11 +254,14 @@ void clock_init(void)
 	uint32_t khz = told_khz();
 
 	if (!khz || !apic_has_deadline()) {
+		use_hpet();
 		if (!measure_well(&m))
-			refuse("the timer (PIT) does not run and CPUID does not tell the frequency of the TSC");
-		apic_khz = max_t(uint32_t, m.apic / MEASURE_MS, 1);
+			refuse("the timer (%s) does not run and CPUID does not tell the frequency of the TSC",
+			       ref.name);
+		apic_khz = max_t(uint32_t, (uint32_t)(m.apic * UINT64_C(1000000) / m.ns), 1);
 		if (!khz)
-			khz = (uint32_t)(m.tsc / MEASURE_MS);
+			khz = (uint32_t)(m.tsc * 1000000 / m.ns);
+		xlog(LOG_INFO, "clocks measured by the %s", ref.name);
 	}
 	if (!khz)
 		refuse("the time-stamp counter does not run");

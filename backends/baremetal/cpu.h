@@ -64,6 +64,14 @@ static inline uint16_t in16(uint16_t port)
 	return v;
 }
 
+static inline uint32_t in32(uint16_t port)
+{
+	uint32_t v;
+
+	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
+	return v;
+}
+
 static inline uint64_t msr_read(uint32_t msr)
 {
 	uint32_t lo, hi;

@@ -144,6 +144,7 @@ void apic_init(void);
 void apic_eoi(void);
 void apic_timer_start(uint64_t tsc);
 bool apic_has_deadline(void);
+void clock_find(void); /* what to measure by; before paging_init(), as acpi.h says */
 void clock_init(void);
 uint32_t clock_apic_khz(void);
 uint32_t apic_timer_count(bool restart);

@@ -84,6 +84,7 @@ void metal_start(uint64_t info, unsigned door)
 	check_cpu();
 	acpi_init();
 	power_init();
+	clock_find();
 	memory_init();
 	paging_init();
 	power_map();
