@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The local APIC: timer and end of interrupt, by MSRs in x2APIC mode or by its page. The old interrupt controller
- * stays, for the serial line alone, through LINT0.
+ * stays where there is no I/O APIC (ioapic.c), for the serial line alone, through LINT0.
  */
 #include "metal.h"
 
@@ -56,6 +56,13 @@ static void pic_init(void)
 	out8(PIC1 + 1, 1);
 	out8(PIC2 + 1, 1);
 	out8(PIC1 + 1, (uint8_t)~(1u << 4));
+	out8(PIC2 + 1, 0xff);
+}
+
+/* The I/O APIC has taken over. */
+void pic_silence(void)
+{
+	out8(PIC1 + 1, 0xff);
 	out8(PIC2 + 1, 0xff);
 }
 
@@ -136,6 +143,10 @@ bool interrupt(unsigned vector)
 		this_cpu()->timer_tsc = 0;
 		apic_eoi();
 		serial_interrupt(); /* should its line be dead, typing is still heard now and then */
+		return true;
+	case VECTOR_SERIAL:
+		serial_interrupt();
+		apic_eoi();
 		return true;
 	case VECTOR_PIC + 4:
 		serial_interrupt();

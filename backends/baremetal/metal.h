@@ -142,6 +142,9 @@ void fpu_xcr0(uint64_t xcr0); /* what ring 3 sees in XCR0 */
 /* apic.c, clock.c */
 void apic_init(void);
 void apic_eoi(void);
+void pic_silence(void);
+void ioapic_find(void); /* before paging_init(), as acpi.h says */
+void ioapic_init(void);
 void apic_timer_start(uint64_t tsc);
 bool apic_has_deadline(void);
 void clock_find(void); /* what to measure by; before paging_init(), as acpi.h says */

@@ -40,6 +40,7 @@
 #define HYP_LDT 0xe050
 
 /* Interrupt vectors. */
+#define VECTOR_SERIAL   0xd4
 #define VECTOR_PIC      0xe0 /* 16 lines */
 #define VECTOR_TIMER    0xf0
 #define VECTOR_SPURIOUS 0xff

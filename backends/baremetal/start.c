@@ -85,6 +85,7 @@ void metal_start(uint64_t info, unsigned door)
 	acpi_init();
 	power_init();
 	clock_find();
+	ioapic_find();
 	memory_init();
 	paging_init();
 	power_map();
@@ -92,6 +93,7 @@ void metal_start(uint64_t info, unsigned door)
 	protect_cpu();
 	fpu_init();
 	apic_init();
+	ioapic_init();
 	clock_init();
 	memory_scrub();
 	metal_info.frames = memory_frames();
