@@ -110,24 +110,9 @@ static uint64_t host_frames(void)
 	return ((uint64_t)si.totalram + si.totalswap) * si.mem_unit >> PAGE_SHIFT;
 }
 
-bool machine_init(const char *kvm_path, uint64_t frames, GError **error)
+bool machine_open(const char *path, GError **error)
 {
-	uint64_t l2_frames = (frames >> 18) + 2;
-
-	machine.frames = (frames + 512 + l2_frames + 511) & ~UINT64_C(511);
-	machine.first_gate_frame = machine.frames - 512 - l2_frames;
-	machine.next_gate_frame = machine.first_gate_frame;
-	machine.nr_pcpus = 1;
-
-	if (machine.frames > host_frames())
-		return fail(error, "a machine of %llu MiB is more than this host's memory (%llu MiB): give less "
-			    "with --memory", (unsigned long long)machine.frames >> 8,
-			    (unsigned long long)host_frames() >> 8);
-	if (machine.frames > MACHINE_MAX_FRAMES)
-		return fail(error, "a machine of %llu MiB is too large: it may have %llu MiB; give less with "
-			    "--memory", (unsigned long long)machine.frames >> 8,
-			    (unsigned long long)MACHINE_MAX_FRAMES >> 8);
-	if (!open_kvm(kvm_path, error))
+	if (!open_kvm(path, error))
 		return false;
 	do {
 		machine.vm = ioctl(machine.kvm, KVM_CREATE_VM, 0);
@@ -136,6 +121,32 @@ bool machine_init(const char *kvm_path, uint64_t frames, GError **error)
 		return fail(error, "KVM cannot create a virtual machine: %s%s", g_strerror(errno),
 			    errno == EBUSY ? ": stop the other hypervisor that uses the processor's "
 					     "virtualisation" : "");
+	return true;
+}
+
+bool machine_fits(uint64_t frames, GError **error)
+{
+	return frames <= host_frames() ||
+	       fail(error, "a machine of %llu MiB is more than this host's memory (%llu MiB): give less "
+		    "with --memory", (unsigned long long)frames >> 8,
+		    (unsigned long long)host_frames() >> 8);
+}
+
+bool machine_init(uint64_t frames, GError **error)
+{
+	uint64_t l2_frames = (frames >> 18) + 2;
+
+	machine.frames = (frames + 512 + l2_frames + 511) & ~UINT64_C(511);
+	machine.first_gate_frame = machine.frames - 512 - l2_frames;
+	machine.next_gate_frame = machine.first_gate_frame;
+	machine.nr_pcpus = 1;
+
+	if (!machine_fits(machine.frames, error))
+		return false;
+	if (machine.frames > MACHINE_MAX_FRAMES)
+		return fail(error, "a machine of %llu MiB is too large: it may have %llu MiB; give less with "
+			    "--memory", (unsigned long long)machine.frames >> 8,
+			    (unsigned long long)MACHINE_MAX_FRAMES >> 8);
 	/* Real-mode emulation area of older Intel hosts; only where it does not collide with memory. */
 	if (machine.frames << PAGE_SHIFT < 0xfffbc000)
 		ioctl(machine.vm, KVM_SET_TSS_ADDR, 0xfffbd000UL);
@@ -188,6 +199,14 @@ bool plat_frame_usable(mfn_t mfn)
 void *plat_frame_ptr(mfn_t mfn)
 {
 	return machine.mem + (mfn.n << PAGE_SHIFT);
+}
+
+void plat_frames_soon(mfn_t first, uint64_t count)
+{
+#ifdef MADV_POPULATE_WRITE
+	/* Where the kernel does not know it (before 5.14), a fault for each does the same. */
+	(void)madvise(machine.mem + (first.n << PAGE_SHIFT), count << PAGE_SHIFT, MADV_POPULATE_WRITE);
+#endif
 }
 
 void plat_frame_dirty(mfn_t mfn)

@@ -249,3 +249,10 @@ int start_layout_plan(const struct domain_config *cfg, struct start_layout *l)
 				   (unsigned long long)((l->used + 255) >> 8) + 1);
 	return 0;
 }
+
+int domain_check(const struct domain_config *cfg)
+{
+	struct start_layout unused;
+
+	return start_layout_plan(cfg, &unused);
+}

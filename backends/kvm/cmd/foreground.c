@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two threads: the physical CPU runs core and guest; the main thread waits in GLib's main loop for the
- * keyboard and signals, and hands what they mean into core context with home_post().
+ * Two threads: the physical CPU runs core and guest; the main thread waits in GLib's main loop for keyboard and
+ * signals (terminal.c), and what they mean is handed into core context with home_post().
  */
 #include <errno.h>
-#include <glib-unix.h>
+#include <glib.h>
 #include <signal.h>
-#include <string.h>
 #include <unistd.h>
 
 #include <xenopus/control.h>
@@ -65,9 +64,6 @@ static void on_shutdown(struct domain *d, unsigned reason)
 /* Typed, in order, and not yet taken by the console. Core context only. */
 static GByteArray *typed;
 static bool offering;
-static gint backlog; /* bytes read and not yet taken; atomic */
-
-#define MAX_BACKLOG 65536
 
 /* What does not fit into the console ring yet is offered again at the next poll; what comes later waits behind it. */
 static void offer_input(void *again)
@@ -75,7 +71,7 @@ static void offer_input(void *again)
 	guint taken = (guint)console_input(fg->domain, (const char *)typed->data, typed->len);
 
 	g_byte_array_remove_range(typed, 0, taken);
-	g_atomic_int_add(&backlog, -(gint)taken);
+	terminal_taken(taken);
 	offering = typed->len > 0;
 	if (offering)
 		home_post(offer_input, NULL);
@@ -90,54 +86,9 @@ static void give_input(void *data)
 		offer_input(NULL);
 }
 
-/*
- * Piped input has an end, a console has none. So that a program of the guest that reads on finds one too, it gets
- * Ctrl-D from now on, once a second: whoever reads may only come to it later.
- */
-static gboolean on_input_end(gpointer unused)
+static void post_input(GBytes *bytes)
 {
-	g_atomic_int_add(&backlog, 1);
-	home_post(give_input, g_bytes_new_static("\004", 1));
-	return G_SOURCE_CONTINUE;
-}
-
-static gboolean on_typed(gint fd, GIOCondition condition, gpointer unused)
-{
-	char buf[512];
-
-	/* A guest that does not read must not make us keep all that others have to say. */
-	if (g_atomic_int_get(&backlog) > MAX_BACKLOG) {
-		g_usleep(10000);
-		return G_SOURCE_CONTINUE;
-	}
-	ssize_t n = read(fd, buf, sizeof(buf));
-
-	if (n < 0 && (errno == EINTR || errno == EAGAIN))
-		return G_SOURCE_CONTINUE;
-	if (n <= 0) {
-		if (!isatty(fd))
-			g_timeout_add(1000, on_input_end, NULL);
-		return G_SOURCE_REMOVE;
-	}
-	size_t len = isatty(fd) ? tty_find_escape(buf, (size_t)n) : (size_t)n;
-
-	if (len) {
-		g_atomic_int_add(&backlog, (gint)len);
-		home_post(give_input, g_bytes_new(buf, len));
-	}
-	if (len < (size_t)n) {
-		fg->left = true;
-		end_machine();
-		return G_SOURCE_REMOVE;
-	}
-	return G_SOURCE_CONTINUE;
-}
-
-static gboolean on_signal(gpointer number)
-{
-	fg->signal = GPOINTER_TO_INT(number);
-	end_machine();
-	return G_SOURCE_REMOVE;
+	home_post(give_input, bytes);
 }
 
 static void *cpu_thread(void *data)
@@ -168,12 +119,8 @@ void foreground_run(struct foreground *f)
 	typed = g_byte_array_new();
 	home_set_hooks(&hooks);
 	home_restore_terminal_on_panic(tty_restore);
-	g_unix_signal_add(SIGINT, on_signal, GINT_TO_POINTER(SIGINT));
-	g_unix_signal_add(SIGTERM, on_signal, GINT_TO_POINTER(SIGTERM));
-	g_unix_signal_add(SIGHUP, on_signal, GINT_TO_POINTER(SIGHUP));
-	signal(SIGPIPE, SIG_IGN);
-	tty_raw(STDIN_FILENO);
-	g_unix_fd_add(STDIN_FILENO, G_IO_IN | G_IO_HUP, on_typed, NULL);
+	f->terminal = (struct terminal){ .typed = post_input, .stop = end_machine };
+	terminal_open(&f->terminal);
 
 	/* The CPU's thread takes no signal but its kick, so that the main loop gets all others. */
 	sigfillset(&all);
@@ -189,7 +136,7 @@ void foreground_run(struct foreground *f)
 	g_main_loop_run(loop);
 	g_thread_join(thread);
 	f->ended_ns = clock_ns();
-	tty_restore();
+	terminal_close();
 	g_main_loop_unref(loop);
 	g_byte_array_unref(typed);
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* `xenopus VERB ...`: finds the verb. */
 #include <fcntl.h>
-#include <glib.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,22 +15,6 @@ static const struct {
 } verbs[] = {
 	{ "run", cmd_run, "run a PV kernel in the foreground, its console on this terminal" },
 };
-
-int cmd_error(int status, const char *fmt, ...)
-{
-	g_autofree char *line = NULL;
-	va_list ap;
-
-	va_start(ap, fmt);
-	line = g_strdup_vprintf(fmt, ap);
-	va_end(ap);
-	/* It quotes file names, and those may hold anything: one line it is, and no terminal is steered. */
-	for (char *c = line; *c; c++)
-		if (g_ascii_iscntrl(*c))
-			*c = '?';
-	fprintf(stderr, "xenopus: %s\n", line);
-	return status;
-}
 
 static int usage(FILE *to)
 {

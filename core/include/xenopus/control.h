@@ -50,6 +50,12 @@ struct domain_config {
 struct domain *domain_create(const struct domain_config *cfg);
 
 /**
+ * domain_check() - would domain_create() find anything wrong with @cfg, in a machine like plat_info()'s? 0, or -errno
+ * with the reason in cfg->error. Needs no core that has started.
+ */
+int domain_check(const struct domain_config *cfg);
+
+/**
  * domain_alloc() - an empty domain, listed, state BUILDING, no memory, no events, no virtual CPU. NULL when
  * the number is taken or reserved, @max_vcpus out of range, or memory short. The builder goes on with
  * domain_mm_init(), then domain_event_init(), then vcpu_alloc(). If one of the first two fails it undoes what

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* The options of a domain: see options.h. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <xenopus/domain.h>
+#include "cmd.h"
+#include "options.h"
+
+const char *const options_log_levels[] = { "error", "warn", "info", "debug", NULL };
+
+/* Everything behind "--" is the kernel's; take it off before GOption sees it. */
+static char *take_kernel_arguments(int *argc, char **argv)
+{
+	for (int i = 1; i < *argc; i++) {
+		if (strcmp(argv[i], "--"))
+			continue;
+		char *joined = g_strjoinv(" ", argv + i + 1);
+
+		*argc = i;
+		argv[i] = NULL;
+		return joined;
+	}
+	return g_strdup("");
+}
+
+static int check(struct domain_options *opt, char **rest, int max_memory)
+{
+	if (!rest || !rest[0])
+		return cmd_error(STATUS_USAGE, "no kernel given: %s [options] KERNEL [-- kernel arguments]",
+				 g_get_prgname());
+	if (rest[1])
+		return cmd_error(STATUS_USAGE, "unexpected argument '%s': kernel arguments come after '--'",
+				 rest[1]);
+	if (!*rest[0] || (opt->initrd && !*opt->initrd))
+		return cmd_error(STATUS_USAGE, "an empty file name as %s: give a path",
+				 *rest[0] ? "initrd" : "kernel");
+	opt->kernel = rest[0];
+	if (opt->memory < 1 || opt->memory > max_memory)
+		return cmd_error(STATUS_USAGE, "memory of %d MiB: give 1 to %d", opt->memory, max_memory);
+	if (opt->vcpus < 1 || opt->vcpus > MAX_VCPUS)
+		return cmd_error(STATUS_USAGE, "%d virtual CPUs: give 1 to %d", opt->vcpus, MAX_VCPUS);
+	if (!opt->name)
+		opt->name = g_path_get_basename(opt->kernel);
+	return 0;
+}
+
+int options_parse(int argc, char **argv, const char *summary, const GOptionEntry *more, int max_memory,
+		  struct domain_options *opt)
+{
+	static char **rest; /* what @opt points into */
+	const GOptionEntry entries[] = {
+		{ "initrd", 'i', 0, G_OPTION_ARG_FILENAME, &opt->initrd, "Initial ramdisk", "FILE" },
+		{ "memory", 'm', 0, G_OPTION_ARG_INT, &opt->memory, "Memory of the domain in MiB (256)",
+		  "MIB" },
+		{ "vcpus", 'c', 0, G_OPTION_ARG_INT, &opt->vcpus, "Virtual CPUs (1)", "N" },
+		{ "name", 'n', 0, G_OPTION_ARG_STRING, &opt->name,
+		  "Name of the domain (the kernel's file name)", "NAME" },
+		{ G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &rest, NULL, NULL },
+		{ NULL, 0, 0, 0, NULL, NULL, NULL },
+	};
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GOptionContext) context = g_option_context_new("KERNEL [-- kernel arguments]");
+
+	*opt = (struct domain_options){ .memory = 256, .vcpus = 1 };
+	opt->cmdline = take_kernel_arguments(&argc, argv);
+	g_option_context_set_summary(context, summary);
+	g_option_context_add_main_entries(context, entries, NULL);
+	g_option_context_add_main_entries(context, more, NULL);
+	if (!g_option_context_parse(context, &argc, &argv, &error))
+		return cmd_error(STATUS_USAGE, "%s ('%s --help' lists the options)", error->message,
+				 g_get_prgname());
+	return check(opt, rest, max_memory);
+}
+
+gboolean options_open_initrd(const struct domain_options *opt, GMappedFile **initrd, GError **error)
+{
+	g_autoptr(GError) why = NULL;
+	const char *path = opt->initrd;
+	struct stat st;
+
+	*initrd = NULL;
+	if (!path)
+		return TRUE;
+	/* Before it is opened: a fifo would be waited for, a device read. */
+	if (stat(path, &st) < 0)
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: cannot open the initrd: %s; check "
+			    "the path", path, g_strerror(errno));
+	else if (!S_ISREG(st.st_mode))
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: is %s; give the file of an initrd",
+			    path, S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
+	else if (st.st_size == 0)
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: is empty; make the initrd again, or "
+			    "leave out --initrd", path);
+	else if (!(*initrd = g_mapped_file_new(path, FALSE, &why)))
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: cannot read the initrd: %s; check "
+			    "its permissions", path, why->message);
+	return *initrd != NULL;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* What a domain is made of, from the command line: for `xenopus run` and for xenopus-bundle. */
+#ifndef XENOPUS_OPTIONS_H
+#define XENOPUS_OPTIONS_H
+
+#include <glib.h>
+
+/**
+ * struct domain_options - @memory in MiB; @initrd NULL: none; all others are set after options_parse().
+ */
+struct domain_options {
+	char *kernel, *initrd, *name, *cmdline;
+	gint memory, vcpus;
+};
+
+/** options_log_levels - the words for enum log_level, in its order, NULL behind the last. */
+extern const char *const options_log_levels[];
+
+/**
+ * options_parse() - The command line: options, the kernel, "--", the kernel's arguments.
+ * @argc, @argv: with the program's or verb's name first
+ * @summary: of --help, which ends the program
+ * @more: options beside the domain's own, ended by an empty one; at most 16
+ * @max_memory: MiB
+ * @opt: filled; the strings are never freed
+ *
+ * Return: 0, or an exit status after a line that says why.
+ */
+int options_parse(int argc, char **argv, const char *summary, const GOptionEntry *more, int max_memory,
+		  struct domain_options *opt);
+
+/** options_open_initrd() - The file mapped, *@initrd NULL if none was asked for; false with @error. */
+gboolean options_open_initrd(const struct domain_options *opt, GMappedFile **initrd, GError **error);
+
+#endif

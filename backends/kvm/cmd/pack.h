@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a loaded kernel to what a home takes: the domain builder's configuration (hosted), the boot bundle (bare
+ * metal; docs/bundle.md has its format).
+ */
+#ifndef XENOPUS_PACK_H
+#define XENOPUS_PACK_H
+
+#include <stdint.h>
+#include <glib.h>
+
+#include <xenopus/control.h>
+#include "../loader/loader.h"
+#include "options.h"
+
+/** struct pack - a domain_config with everything it points to; for pack_free(). */
+struct pack {
+	struct domain_config cfg;
+	struct kernel_image image;
+	struct kernel_segment *segments;
+	char error[256];
+};
+
+/**
+ * pack_domain() - What domain_create() needs.
+ * @p: filled; not to be moved. Points into the others, so they must stay.
+ * @initrd: NULL: none
+ */
+void pack_domain(struct pack *p, const struct domain_options *opt, const struct loader_kernel *kernel,
+		 GMappedFile *initrd);
+void pack_free(struct pack *p);
+
+/**
+ * pack_bundle() - Write the boot bundle of one domain.
+ * @cfg: the domain; pack_domain() made it
+ * @fd: a file that can be written at any place
+ * @size: of the bundle
+ * @error: why not, if false is returned
+ */
+gboolean pack_bundle(const struct domain_config *cfg, int fd, uint64_t *size, GError **error);
+
+#endif
