@@ -6,7 +6,7 @@
 #include "bundle.h"
 #include "metal.h"
 
-bool debug_exit, test_panic, no_smep, no_smap;
+bool debug_exit, test_panic;
 static bool debugcon;
 
 static const struct {
@@ -15,8 +15,6 @@ static const struct {
 } flags[] = {
 	{ "debug-exit", &debug_exit },
 	{ "debugcon", &debugcon },
-	{ "no-smap", &no_smap },
-	{ "no-smep", &no_smep },
 	{ "stats", &stats_wanted },
 	{ "test-panic", &test_panic },
 };
@@ -89,7 +87,7 @@ static bool known(const char *at, size_t len)
 		if (len > n && !memcmp(at, values[i].word, n))
 			return values[i].set(at + n, len - n);
 	}
-	return false;
+	return protection_word(at, len);
 }
 
 static void list(char *buf, size_t size)
@@ -102,12 +100,14 @@ static void list(char *buf, size_t size)
 				       values[i].values);
 	for (unsigned i = 0; i < ARRAY_SIZE(flags) && n < size; i++)
 		n += (size_t)xsnprintf(buf + n, size - n, ", %s", flags[i].word);
+	for (unsigned i = 0; protection_name(i) && n < size; i++)
+		n += (size_t)xsnprintf(buf + n, size - n, ", %s=on|off", protection_name(i));
 }
 
 void cmdline_parse(const char *line)
 {
 	const char *wrong = NULL;
-	char words[320];
+	char words[480];
 	size_t wrong_len = 0;
 
 	while (*line) {

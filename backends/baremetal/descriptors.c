@@ -87,6 +87,7 @@ void descriptors_init(void)
 	tss0.iomap = sizeof(tss0); /* no port for ring 3 */
 	fill_reserved_gdt(gdt0, &tss0);
 	fill_idt();
+	p->trap_stack = tss0.rsp[0];
 	p->reserved_gdt = gdt0;
 	p->reserved_gdt_phys = (uintptr_t)gdt0 - IMAGE_VIRT;
 	load_gdt(gdt0);

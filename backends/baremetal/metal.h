@@ -13,7 +13,7 @@
 #include "cpu.h"
 
 /**
- * struct percpu - a physical CPU; the base of GS in ring 0. The first four fields are the gate's.
+ * struct percpu - a physical CPU; the base of GS in ring 0. The fields before @self are the gate's.
  * @cr3: what the CPU's CR3 holds
  * @flush: CR3 must be loaded anew before a guest runs
  * @loaded: whose FPU, selectors, bases, debug registers and descriptor window this CPU holds
@@ -24,9 +24,10 @@ struct percpu {
 	struct gate_vcpu *gate;
 	uint64_t scratch;
 	uint64_t error;
+	uint64_t trap_stack; /* its top, where traps from ring 3 push their frames */
+	uint64_t cr3;
 	struct percpu *self;
 	unsigned id;
-	uint64_t cr3;
 	bool flush;
 	struct vcpu *loaded;
 	uint64_t timer_tsc;
@@ -61,7 +62,7 @@ struct metal_vcpu {
 
 /* Addresses the linker made. */
 extern char image_start[], image_text_start[], image_rodata_start[],
-	image_data_start[], image_end[], fixups_start[], fixups_end[];
+	image_data_start[], image_end[], fixups_start[], fixups_end[], alternatives_start[], alternatives_end[];
 extern char cpu0_stack_guard[], cpu0_stack_top[], cpu0_trap_stack_guard[], cpu0_trap_stack_top[],
 	cpu0_nmi_stack_guard[], cpu0_nmi_stack_top[], cpu0_df_stack_guard[], cpu0_df_stack_top[],
 	cpu0_mc_stack_guard[], cpu0_mc_stack_top[], cpu0_db_stack_guard[], cpu0_db_stack_top[];
@@ -126,6 +127,16 @@ uint64_t idle_cr3(void);
 /* descriptors.c */
 void descriptors_init(void);
 uint64_t empty_gdt_pte(void);
+
+/* alternatives.c: instructions that not every processor gets; before the text is write-protected */
+extern unsigned gate_features; /* bits GATE_ALT_* */
+void alternatives_apply(void);
+
+/* protection.c: what the processor offers against guests and ourselves, and the words that switch it */
+bool protection_word(const char *at, size_t len); /* false: not one of these words */
+const char *protection_name(unsigned n);          /* of word @n, NULL: no more */
+void protection_init(void);                       /* decide and tell, once; sets gate_features */
+void protect_cpu(void);                           /* do it on this CPU */
 
 /* trap.c */
 void metal_trap(struct hyp_frame *f);
@@ -199,7 +210,6 @@ void home_incomplete(void); /* something that was asked for could not be: the ma
 
 /* cmdline.c */
 extern bool debug_exit; /* "debug-exit": tell QEMU's isa-debug-exit how it ended */
-extern bool no_smep, no_smap; /* words of the same names: do without */
 extern bool test_panic; /* "test-panic": overrun the stack, to see that it is found and told */
 void cmdline_parse(const char *line);
 

@@ -78,6 +78,7 @@ void plat_cpu_run(struct vcpu *v, struct trap *t)
 			p->flush = false;
 			cr3_write(cr3);
 		}
+		v->gate.info_seen = (uintptr_t)v->gate.vcpu_info;
 		event = gate_enter(&v->gate);
 		if (event == GATE_EV_SYSCALL || event == GATE_EV_SYSCALL32 || event == GATE_EV_SYSENTER) {
 			t->cause = event == GATE_EV_SYSCALL ? TRAP_SYSCALL :

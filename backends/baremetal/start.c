@@ -42,39 +42,6 @@ static void check_cpu(void)
 	}
 }
 
-/*
- * QEMU's emulation reads the stack of an IRETQ in ring 3 as ring 0 would, and SMAP then forbids it; PV kernels return
- * by such IRETQs.
- */
-static bool emulated_by_tcg(void)
-{
-	uint32_t r[4];
-
-	cpuid(1, 0, r);
-	if (!(r[2] & 1u << 31))
-		return false;
-	cpuid(0x40000000, 0, r);
-	return r[1] == 0x54474354; /* "TCGT" */
-}
-
-/* Guests may use FSGSBASE; ring 0 may neither run nor, by accident, read what belongs to ring 3. */
-static void protect_cpu(void)
-{
-	uint32_t r[4];
-	uint64_t cr4 = CR4_DE | CR4_PAE | CR4_MCE | (cr4_read() & CR4_PGE);
-
-	cpuid(0, 0, r);
-	if (r[0] >= 7) {
-		cpuid(7, 0, r);
-		cr4 |= r[1] & 1 ? CR4_FSGSBASE : 0;
-		cr4 |= (r[1] >> 7 & 1) && !no_smep ? CR4_SMEP : 0;
-		cr4 |= (r[1] >> 20 & 1) && !no_smap && !emulated_by_tcg() ? CR4_SMAP : 0;
-	}
-	cr4_write(cr4);
-	cr0_write(cr0_read() | CR0_WP | CR0_AM);
-	xlog(LOG_INFO, "CPU protection: NX%s%s", cr4 & CR4_SMEP ? " SMEP" : "", cr4 & CR4_SMAP ? " SMAP" : "");
-}
-
 void metal_start(uint64_t info, unsigned door)
 {
 	msr_write(MSR_GS_BASE, (uintptr_t)&cpu0);
@@ -87,6 +54,8 @@ void metal_start(uint64_t info, unsigned door)
 	clock_find();
 	ioapic_find();
 	memory_init();
+	protection_init();
+	alternatives_apply();
 	paging_init();
 	power_map();
 	descriptors_init();

@@ -31,6 +31,8 @@ int plat_vcpu_init(struct vcpu *v)
 	m->dr[6] = 0xffff0ff0;
 	m->dr[7] = 0x400;
 	v->plat = m;
+	/* The gate exchanges GS bases with its instructions only. */
+	gate_slow(&v->gate, GATE_SLOW_CPU, !(cr4_read() & CR4_FSGSBASE));
 	plat_descriptors_changed(v);
 	return 0;
 }

@@ -5,6 +5,8 @@
  *
  *	gate_enter() -> IRETQ -> ring 3 -> trap stack, registers into the struct -> return from gate_enter()
  *
+ * What can be finished without the core does not come here, or only after doubts: gate_fast.S.
+ *
  * Everything here runs with interrupts off. The base of GS is the CPU's struct percpu in ring 0 and the guest's in
  * ring 3; the swap happens on the way from or to ring 3 and nowhere else, judged by the privilege level in the
  * frame, so what the guest has put into its base does not matter. NMI, #DB, #DF and #MC come on stacks of their
@@ -86,12 +88,10 @@ gate_leave:
 	popq	%rbx
 	ret
 
-	.globl	gate_syscall, gate_syscall32, gate_sysenter
+/* SYSCALL that gate_fast.S leaves to the core. rsp: struct gate_vcpu; all other registers are the guest's. */
+	.globl	gate_syscall_slow, gate_syscall32, gate_sysenter
 	.balign	16
-gate_syscall:
-	swapgs
-	movq	%rsp, %gs:P_SCRATCH
-	movq	%gs:P_GATE, %rsp
+gate_syscall_slow:
 	save_gprs %rsp
 	movl	$GATE_EV_SYSCALL, %eax
 gate_syscall_common:
@@ -134,12 +134,14 @@ gate_sysenter:
 	jmp	gate_leave
 
 /* Stack: vector, error code, RIP, CS, RFLAGS, RSP, SS. */
+	.globl	gate_trap_ring3, gate_trap_ring0
 	.balign	16
 gate_trap:
 	testb	$3, 24(%rsp)
 	jz	gate_trap_ring0
 	swapgs
 	lfence
+gate_trap_ring3:
 	pushq	%rdi
 	movq	%gs:P_GATE, %rdi
 	save_gprs %rdi
@@ -176,6 +178,9 @@ gate_trap_ring0:
 	leaq	gate_iret(%rip), %rax
 	cmpq	%rax, 17 * 8(%rsp)
 	je	gate_bad_iret
+	leaq	gate_fast_iret(%rip), %rax
+	cmpq	%rax, 17 * 8(%rsp)
+	je	gate_bad_fast_iret
 	movq	%rsp, %rdi
 	call	metal_trap
 	popq	%r15
@@ -215,6 +220,49 @@ gate_bad_iret:
 	call	metal_trap
 	ud2
 
+/*
+ * The same with the IRETQ of the iret hypercall: its frame lies where the stack pointer was, the registers are those
+ * of the guest, and the struct has none of them yet.
+ */
+gate_bad_fast_iret:
+	movl	15 * 8(%rsp), %eax
+	cmpl	$2, %eax
+	je	1b
+	cmpl	$8, %eax
+	je	1b
+	cmpl	$18, %eax
+	je	1b
+	swapgs
+	lfence
+	movq	%gs:P_GATE, %rdi
+	popq	G_R15(%rdi)
+	popq	G_R14(%rdi)
+	popq	G_R13(%rdi)
+	popq	G_R12(%rdi)
+	popq	G_RBP(%rdi)
+	popq	G_RBX(%rdi)
+	popq	G_R11(%rdi)
+	popq	G_R10(%rdi)
+	popq	G_R9(%rdi)
+	popq	G_R8(%rdi)
+	popq	G_RAX(%rdi)
+	popq	G_RCX(%rdi)
+	popq	G_RDX(%rdi)
+	popq	G_RSI(%rdi)
+	popq	G_RDI(%rdi)
+	popq	%rax
+	popq	%gs:P_ERROR
+	movq	24(%rsp), %rsp
+	popq	G_RIP(%rdi)
+	popq	%rcx
+	movw	%cx, G_CS(%rdi)
+	popq	G_RFLAGS(%rdi)
+	popq	G_RSP(%rdi)
+	popq	%rcx
+	movw	%cx, G_SS(%rdi)
+	orl	$GATE_EV_BAD_IRET, %eax
+	jmp	gate_leave
+
 /* NMIs are counted and otherwise ignored. */
 	.balign	16
 gate_nmi:
@@ -230,6 +278,8 @@ gate_stubs:
 	.balign	16
 	.if	vector == 2
 	jmp	gate_nmi
+	.elseif	vector == 14
+	jmp	gate_page_fault
 	.else
 	.ifeq	(vector - 8) * (vector - 10) * (vector - 11) * (vector - 12) * (vector - 13) * (vector - 14) * (vector - 17) * (vector - 21) * (vector - 29) * (vector - 30)
 	.else

@@ -27,10 +27,52 @@
 #define G_RSP    0x98
 #define G_SS     0xa0
 
+/* The rest of struct gate_vcpu, as far as fast paths use it. */
+#define G_KERNEL_SP    0xd0
+#define G_KERNEL_SS    0xd8
+#define G_SYSCALL      0xe0
+#define G_CR3_KERNEL   0x108
+#define G_CR3_USER     0x110
+#define G_GS_OTHER     0x118
+#define G_FLAGS        0x120
+#define G_SLOW         0x121
+#define G_PF_HANDLER   0x128
+#define G_CR2          0x130
+#define G_INFO         0x138
+#define G_FINISHED     0x140
+
+/* struct vcpu_info and struct iret_context of the ABI. */
+#define I_PENDING 0x00
+#define I_MASK    0x01
+#define I_CR2     0x10
+#define R_RAX     0x00
+#define R_R11     0x08
+#define R_RCX     0x10
+#define R_FLAGS   0x18
+#define R_RIP     0x20
+#define R_CS      0x28
+#define R_RFLAGS  0x30
+#define R_RSP     0x38
+#define R_SS      0x40
+
+/* Values that C knows as enumerations or by other names. */
+#define GATE_A_KERNEL_MODE   0x01
+#define GATE_A_SYSCALL_MASKS 0x02
+#define DID_SYSCALL          0
+#define DID_IRET             1
+#define DID_PAGE_FAULT       2
+#define DID_STACK_SWITCH     3
+#define DID_SEGMENT_BASE     4
+
 #define P_HOST_RSP 0x00
 #define P_GATE     0x08
 #define P_SCRATCH  0x10
 #define P_ERROR    0x18
+#define P_STACK    0x20
+#define P_CR3      0x28
+
+/* What instructions may depend on: bits of gate_features (alternatives.c). */
+#define GATE_ALT_SMAP 0
 
 /* What gate_enter() returns beyond an exception's or interrupt's vector. */
 #define GATE_EV_SYSCALL   0x100
@@ -41,5 +83,10 @@
 /* RFLAGS that ring 3 may own (arithmetic, TF, DF, AC, ID), and those it always has. */
 #define GATE_RFLAGS_GUEST  0x240fd5
 #define GATE_RFLAGS_ALWAYS 0x202
+/* Of these, what a handler of the guest kernel starts with: no TF, no AC; a system call without DF, too. */
+#define GATE_RFLAGS_HANDLER 0x200ed5
+#define GATE_RFLAGS_SYSCALL 0x200ad5
+#define RFLAGS_TF           0x100
+#define RFLAGS_IF           0x200
 
 #endif

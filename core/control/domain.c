@@ -96,6 +96,7 @@ struct vcpu *vcpu_alloc(struct domain *d, unsigned id)
 	sched_vcpu_init(v);
 	if (plat_vcpu_init(v))
 		goto no_plat;
+	gate_slow(&v->gate, __atomic_load_n(&d->gate_slow, __ATOMIC_SEQ_CST), true);
 	d->vcpu[id] = v;
 	vcpu_sleep(v, VPF_PAUSED);
 	return v;
@@ -184,6 +185,15 @@ void domain_shutdown(struct domain *d, unsigned reason)
 {
 	if (leave_running(d, reason))
 		for_each_vcpu(d, vcpu_sleep, VPF_DEAD);
+}
+
+void domain_gate_slow(struct domain *d, uint8_t reason)
+{
+	if (__atomic_fetch_or(&d->gate_slow, reason, __ATOMIC_SEQ_CST) & reason)
+		return;
+	for (unsigned i = 0; i < d->max_vcpus; i++)
+		if (d->vcpu[i])
+			gate_slow(&d->vcpu[i]->gate, reason, true);
 }
 
 void domain_crash(struct vcpu *v, const char *fmt, ...)

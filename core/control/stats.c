@@ -92,6 +92,29 @@ static void print_hypercalls(const struct out *o, const struct domain_stats *st)
 	    (unsigned long)(tenths_us(ticks) / 1000 % 10));
 }
 
+/* What the gate finished by itself is counted there and in none of the other lines. */
+static void print_finished(const struct out *o, const struct domain *d)
+{
+	static const char *const names[GATE_DID_KINDS] = {
+		[GATE_DID_SYSCALL] = "system calls",
+		[GATE_DID_IRET] = "iret",
+		[GATE_DID_PAGE_FAULT] = "page faults",
+		[GATE_DID_STACK_SWITCH] = "stack_switch",
+		[GATE_DID_SEGMENT_BASE] = "set_segment_base",
+	};
+
+	for (unsigned kind = 0; kind < GATE_DID_KINDS; kind++) {
+		char name[32];
+		uint64_t n = 0;
+
+		for (unsigned i = 0; i < d->max_vcpus; i++)
+			if (d->vcpu[i])
+				n += d->vcpu[i]->gate.finished[kind];
+		xsnprintf(name, sizeof(name), "in the gate: %s", names[kind]);
+		count_line(o, name, n);
+	}
+}
+
 void stats_print(const struct domain *d, void (*line)(void *opaque, const char *text), void *opaque)
 {
 	const struct out o = { line, opaque };
@@ -112,6 +135,7 @@ void stats_print(const struct domain *d, void (*line)(void *opaque, const char *
 		count_line(&o, name, st->exceptions[i]);
 	}
 	count_line(&o, "guest system calls", st->guest_syscalls);
+	print_finished(&o, d);
 	count_line(&o, "software interrupts", st->soft_ints);
 	count_line(&o, "kicks and timers", st->kicks);
 	count_line(&o, "upcalls delivered", st->upcalls);

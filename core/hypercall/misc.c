@@ -62,6 +62,8 @@ long do_vm_assist(struct vcpu *v, struct hypercall_args *a)
 	bit = UINT64_C(1) << type;
 	switch ((uint32_t)a->arg[0]) {
 	case VMASST_CMD_enable:
+		if (type == VMASST_TYPE_architectural_iopl)
+			domain_gate_slow(v->domain, GATE_SLOW_IOPL);
 		__atomic_fetch_or(&v->domain->mm.vm_assist, bit, __ATOMIC_RELAXED);
 		return 0;
 	case VMASST_CMD_disable:

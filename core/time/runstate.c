@@ -95,6 +95,7 @@ void time_write_areas(struct vcpu *v)
 	if (v->time.stale & TIME_STALE_AREA && v->time.time_guest_va)
 		write_time_area(v, v);
 	v->time.stale = 0;
+	gate_slow(&v->gate, GATE_SLOW_TIME, false);
 }
 
 void time_set_runstate(struct vcpu *v, int state)
@@ -115,6 +116,7 @@ void time_set_runstate(struct vcpu *v, int state)
 	 */
 	if (visible && vt->runstate_guest_va) {
 		vt->stale |= TIME_STALE_RUNSTATE;
+		gate_slow(&v->gate, GATE_SLOW_TIME, true);
 		if (gate_kernel_mode(&v->gate))
 			time_write_areas(v);
 	}

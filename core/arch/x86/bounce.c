@@ -137,7 +137,7 @@ void arch_inject_exception(struct vcpu *v, unsigned vector, uint32_t error, uint
 		b.error &= ~PFEC_USER;
 		if (!gate_kernel_mode(&v->gate))
 			b.error |= PFEC_USER;
-		v->arch.cr2 = cr2;
+		v->gate.cr2 = cr2;
 		WRITE_ONCE(v->gate.vcpu_info->arch.cr2, cr2);
 		if (!b.rip) {
 			domain_crash(v, "page fault at %016lx, error %x: no handler", (unsigned long)cr2,
@@ -192,6 +192,7 @@ void arch_deliver_nmi(struct vcpu *v)
 	if (!b.rip)
 		return; /* nobody listens: the edge is lost, as on hardware without a handler */
 	v->arch.nmi_masked = true;
+	gate_slow(&v->gate, GATE_SLOW_NMI, true);
 	bounce_to_kernel(v, &b);
 }
 

@@ -16,12 +16,20 @@ static uint16_t guest_selector(uint16_t selector)
 	return selector & 3 ? selector : selector | 3;
 }
 
+void traps_changed(struct vcpu *v)
+{
+	const struct trap_info *ti = &v->arch.traps[X86_PF];
+
+	v->gate.pf_handler = TI_GET_IF(ti) ? ti->address : 0;
+}
+
 long do_set_trap_table(struct vcpu *v, struct hypercall_args *a)
 {
 	struct trap_info ti;
 
 	if (!a->arg[0]) {
 		memset(v->arch.traps, 0, sizeof(v->arch.traps));
+		traps_changed(v);
 		return 0;
 	}
 	/* The table ends with an entry of address 0; nothing else bounds it, so stop now and then. */
@@ -34,6 +42,7 @@ long do_set_trap_table(struct vcpu *v, struct hypercall_args *a)
 			return -XEN_EINVAL;
 		ti.cs = guest_selector(ti.cs);
 		v->arch.traps[ti.vector] = ti;
+		traps_changed(v);
 		a->arg[0] += sizeof(ti);
 		if (hypercall_preempt())
 			return -XEN_ERESTART;
@@ -208,6 +217,7 @@ long do_iret(struct vcpu *v, struct hypercall_args *a)
 	}
 	regs->rax = frame.rax;
 	v->arch.nmi_masked = false;
+	gate_slow(&v->gate, GATE_SLOW_NMI, false);
 	WRITE_ONCE(v->gate.vcpu_info->evtchn_upcall_mask, !(frame.rflags & X86_FL_IF));
 
 	/* The hardware would refuse to return there, and the guest must hear of it. */

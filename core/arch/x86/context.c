@@ -28,6 +28,7 @@ int arch_vcpu_init(struct vcpu *v)
 
 void arch_vcpu_destroy(struct vcpu *v)
 {
+	v->gate.pf_handler = 0;
 	/* No handler, table or callback is left that something late could follow. */
 	memset(&v->arch, 0, sizeof(v->arch));
 }
@@ -98,6 +99,7 @@ static void take_system_state(struct vcpu *v, const struct vcpu_guest_context *c
 		arch->traps[i] = ctx->trap_ctxt[i];
 		arch->traps[i].cs |= 3;
 	}
+	traps_changed(v);
 	arch->iopl = (ctx->user_regs.rflags & X86_FL_IOPL) >> 12;
 	arch->ts = ctx->ctrlreg[0] & X86_CR0_TS;
 	arch->cr4 = CR4_VISIBLE | (ctx->ctrlreg[4] & (X86_CR4_TSD | X86_CR4_DE | X86_CR4_FSGSBASE |

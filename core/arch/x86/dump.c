@@ -50,7 +50,7 @@ void arch_dump_vcpu(struct vcpu *v)
 		     (unsigned long)regs[i + 3].value);
 	xlog(LOG_ERROR, "  cr3 kernel %lx user %lx  cr2 %016lx  fs %016lx gs %016lx other gs %016lx",
 	     (unsigned long)v->gate.cr3_kernel, (unsigned long)v->gate.cr3_user,
-	     (unsigned long)v->arch.cr2, (unsigned long)plat_base_get(v, PLAT_FS),
+	     (unsigned long)v->gate.cr2, (unsigned long)plat_base_get(v, PLAT_FS),
 	     (unsigned long)plat_base_get(v, PLAT_GS), (unsigned long)v->gate.gs_base_other);
 	dump_stack(v);
 }

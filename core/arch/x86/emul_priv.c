@@ -187,7 +187,7 @@ static bool read_cr(struct vcpu *v, unsigned nr, uint64_t *value)
 		*value = CR0_VALUE | (v->arch.ts ? X86_CR0_TS : 0);
 		return true;
 	case 2:
-		*value = v->arch.cr2;
+		*value = v->gate.cr2;
 		return true;
 	case 3:
 		*value = v->gate.cr3_kernel;
@@ -223,7 +223,7 @@ static enum cr_write write_cr(struct vcpu *v, unsigned nr, uint64_t value)
 		set_ts(v, value & X86_CR0_TS);
 		return CR_DONE;
 	case 2:
-		v->arch.cr2 = value;
+		v->gate.cr2 = value;
 		WRITE_ONCE(v->gate.vcpu_info->arch.cr2, value);
 		return CR_DONE;
 	case 3:

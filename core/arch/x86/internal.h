@@ -40,6 +40,9 @@ bool soft_int_allowed(const struct vcpu *v, unsigned vector);
  */
 bool emulate_privileged(struct vcpu *v, const struct insn *insn, struct insn_regs *regs);
 
+/** traps_changed() - the trap table is another: tell the gate what it needs of it. */
+void traps_changed(struct vcpu *v);
+
 /** hypercall_page_by_msr() - the guest names a frame of its own to be filled; false: it cannot be. */
 bool hypercall_page_by_msr(struct vcpu *v, uint64_t value);
 

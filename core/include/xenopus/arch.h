@@ -57,7 +57,6 @@ struct vcpu_arch {
 	unsigned ldt_entries;          /* 0: none */
 	mfn_t ldt_frames[16];          /* FT_SEGDESC references taken at SET_LDT; 0 where not mapped */
 	uint64_t dr[8];
-	uint64_t cr2;                  /* what mov from cr2 reads */
 	uint64_t cr4;                  /* what the guest believes */
 	uint64_t xcr0;
 	uint32_t tsc_aux;

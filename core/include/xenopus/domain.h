@@ -52,6 +52,7 @@ struct domain {
 	struct domain_store *store;
 	struct domain_console *console;
 	struct domain_stats stats;
+	uint8_t gate_slow; /* GATE_SLOW_* of all its virtual CPUs, those to come as well */
 	unsigned log_budget; /* guest-triggered lines left in this second */
 	uint64_t log_epoch;
 	void *plat;
@@ -70,6 +71,9 @@ void domain_crash(struct vcpu *v, const char *fmt, ...) __attribute__((format(pr
 
 /** domain_shutdown() - stop all virtual CPUs of @d for @reason (SHUTDOWN_*). */
 void domain_shutdown(struct domain *d, unsigned reason);
+
+/** domain_gate_slow() - from now on the gate finishes nothing for @d by itself, for @reason (GATE_SLOW_*). */
+void domain_gate_slow(struct domain *d, uint8_t reason);
 
 /** current_vcpu() - the virtual CPU this physical CPU is working for, NULL outside one. */
 struct vcpu *current_vcpu(void);
