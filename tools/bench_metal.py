@@ -41,14 +41,14 @@ def progress(text):
 
 
 def run_until(command, end):
-    """The lines of the serial line up to one that contains END, with the seconds since the start."""
+    """The lines of the serial line up to one that matches END, with the seconds since the start."""
     lines, found, start = [], False, time.monotonic()
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as qemu:
         timer = threading.Timer(LIMIT, qemu.kill)
         timer.start()
         for raw in qemu.stdout:
             lines.append((time.monotonic() - start, raw.decode(errors='replace').rstrip('\r\n')))
-            if end in lines[-1][1]:
+            if re.search(end, lines[-1][1]):
                 found = True
                 break
         qemu.kill()
@@ -60,6 +60,9 @@ def run_until(command, end):
 
 def figures(lines):
     """What the programs print: "kbench NAME TICKS"."""
+    wrong = [text for _, text in lines if re.search(r'\bFAIL ', text)]
+    if wrong:
+        raise Failed('\n'.join(wrong))
     matches = (re.search(r'\bkbench (\S+) (\d+)$', text) for _, text in lines)
     return {found[1]: int(found[2]) for found in matches if found}
 
@@ -108,7 +111,7 @@ class Bench:
     def knows(self, word):
         """Whether our image takes this word; it names one that it does not know."""
         if word not in self.words_known:
-            lines = run_until([*QEMU, '-kernel', self.image, '-append', f'log-level=error {word}'], '(xenopus)')
+            lines = run_until([*QEMU, '-kernel', self.image, '-append', f'log-level=error {word}'], r'\(xenopus\)')
             self.words_known[word] = not any('unknown word' in text for _, text in lines)
         return self.words_known[word]
 
@@ -138,9 +141,12 @@ def count(bench, name, command, end, keep):
     try:
         found = figures(run_until(command, end))
     except Failed as failure:
-        progress(f'{name}: no end after {time.monotonic() - start:.0f} s\n{failure}')
+        progress(f'{name}: failed after {time.monotonic() - start:.0f} s\n{failure}')
         return None
     progress(f'{name}: {time.monotonic() - start:.0f} s')
+    if not found:
+        progress(f'{name}: no figures')
+        return None
     if keep:
         os.makedirs(CACHE, exist_ok=True)
         with open(path, 'w', encoding='utf-8') as file:
@@ -156,6 +162,7 @@ SIDES = {
     'xenopus': ('on_xenopus', [], False),
     'xen-xpti0': ('on_xen', ['xpti=0'], True),
     'xenopus-xpti0': ('on_xenopus', ['xpti=0'], False),
+    'xen-bare': ('on_xen', ['xpti=0', 'spec-ctrl=no'], True),
 }
 
 
@@ -204,7 +211,15 @@ def programs(bench, sides):
     table(results)
 
 
-PARTS = {'programs': programs}
+def hypercalls(bench, sides):
+    """What a kernel asks of the hypervisor."""
+    kernel = os.path.join(bench.programs, 'bench/bench-hypercalls')
+    results = count_sides(bench, [side for side in sides if side != 'native'], kernel, kernel, [], r': \d+ passed, \d+ failed$')
+    print('a kernel that asks the hypervisor: instructions of one operation, median of 15')
+    table(results)
+
+
+PARTS = {'programs': programs, 'hypercalls': hypercalls}
 
 
 def main():
