@@ -10,6 +10,7 @@ struct plat_info metal_info = {
 	.slot256_visible = true,
 	.raises_nm = true,
 	.guest_reads_native_cpuid = true,
+	.memory_dirty = true,
 	.name = "on bare metal",
 };
 

@@ -86,26 +86,6 @@ uint64_t memory_early_alloc(void)
 	refuse("no memory below 4 GiB for the page tables of the hypervisor");
 }
 
-static bool is_zero(const uint64_t *p)
-{
-	for (unsigned i = 0; i < PAGE_SIZE / 8; i += 8)
-		if (p[i] | p[i + 1] | p[i + 2] | p[i + 3] | p[i + 4] | p[i + 5] | p[i + 6] | p[i + 7])
-			return false;
-	return true;
-}
-
-/*
- * The core is promised that free frames are zero; firmware leaves other things behind. What is zero is left alone:
- * in a virtual machine most of it was never touched, and so need not exist.
- */
-void memory_scrub(void)
-{
-	for (unsigned i = 0; i < nr_usable; i++)
-		for (uint64_t at = usable[i].start; at < usable[i].end; at += PAGE_SIZE)
-			if (!is_zero(phys_ptr(at)))
-				memset(phys_ptr(at), 0, PAGE_SIZE);
-}
-
 uint64_t memory_frames(void)
 {
 	return top >> PAGE_SHIFT;

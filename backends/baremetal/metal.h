@@ -114,7 +114,6 @@ void boot_info_init(unsigned door, uint64_t info);
 /* memory.c */
 void memory_init(void);         /* which frames are whose; needs boot_info */
 uint64_t memory_early_alloc(void); /* a zeroed frame for the home, before the core has memory */
-void memory_scrub(void);        /* zero what the core gets; needs the direct map */
 uint64_t memory_frames(void);
 
 /* paging.c */

@@ -64,7 +64,6 @@ void metal_start(uint64_t info, unsigned door)
 	apic_init();
 	ioapic_init();
 	clock_init();
-	memory_scrub();
 	metal_info.frames = memory_frames();
 	xlog(LOG_INFO, "started by %s: %llu MiB up to the last frame, TSC %u kHz", boot_info.door,
 	     (unsigned long long)metal_info.frames >> 8, metal_info.tsc_khz);

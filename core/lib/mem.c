@@ -5,14 +5,17 @@
  * Not part of the core's archive: the compiler may call these whatever we write, so every home must
  * have them, and the hosted one has its C library's. String instructions, because a C loop here
  * would be recognised by the compiler and turned into a call of the very function it implements;
- * and because processors have fast microcode for them.
+ * and because processors have fast microcode for them. By words, because emulators do not.
  */
 #include <xenopus/lib.h>
 
 void *memcpy(void *restrict dst, const void *restrict src, size_t n)
 {
 	void *d = dst;
+	size_t words = n / 8;
 
+	n %= 8;
+	__asm__ volatile("rep movsq" : "+D"(d), "+S"(src), "+c"(words) : : "memory");
 	__asm__ volatile("rep movsb" : "+D"(d), "+S"(src), "+c"(n) : : "memory");
 	return dst;
 }
@@ -20,8 +23,12 @@ void *memcpy(void *restrict dst, const void *restrict src, size_t n)
 void *memset(void *dst, int c, size_t n)
 {
 	void *d = dst;
+	size_t words = n / 8;
+	uint64_t v = (uint8_t)c * UINT64_C(0x0101010101010101);
 
-	__asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(c) : "memory");
+	n %= 8;
+	__asm__ volatile("rep stosq" : "+D"(d), "+c"(words) : "a"(v) : "memory");
+	__asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(v) : "memory");
 	return dst;
 }
 

@@ -2,8 +2,9 @@
 /*
  * The frame allocator: binary buddies over the frame table. Free blocks of 2^order frames, aligned
  * to their size, hang on one list per order by their first frame. Promise: what is handed out is
- * zero. A fresh machine's memory is; frames that come back are marked dirty and scrubbed when they
- * are next handed out, so that a domain's end does not touch all of its memory.
+ * zero. Frames that come back, and all of a machine whose memory is not zero at start, are marked
+ * dirty and scrubbed when they are handed out, so that neither a domain's end nor the machine's
+ * start touches all of the memory.
  */
 #include "frame.h"
 
@@ -49,8 +50,12 @@ uint64_t buddy_free_frames(void)
 
 void buddy_add(uint64_t first, uint64_t end)
 {
-	for (uint64_t n = first; n < end; n++)
+	uint8_t flags = plat_info()->memory_dirty ? FF_DIRTY : 0;
+
+	for (uint64_t n = first; n < end; n++) {
 		frame_at(n)->kind = FK_FREE;
+		frame_at(n)->flags = flags;
+	}
 	free_count += end - first;
 	while (first < end) {
 		unsigned order = first ? (unsigned)__builtin_ctzll(first) : BUDDY_MAX_ORDER;

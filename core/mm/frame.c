@@ -42,6 +42,8 @@ int mm_init(void)
 	}
 	/* All zero is right: RESERVED, no references. The table's own frames stay so. */
 	frame_table = plat_frame_ptr(MFN(first));
+	if (plat_info()->memory_dirty)
+		memset(frame_table, 0, table_frames << PAGE_SHIFT);
 	ASSERT((char *)plat_frame_ptr(MFN(end - 1)) ==
 	       (char *)frame_table + ((end - 1 - first) << PAGE_SHIFT));
 	buddy_add(first + table_frames, end);

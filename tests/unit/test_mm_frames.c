@@ -256,6 +256,20 @@ static void scrubbed(void **state)
 	world_end();
 }
 
+/* A machine that starts with something in its memory: the core sees none of it. */
+static void dirty_machine(void **state)
+{
+	(void)state;
+	testplat_start(700);
+	memset(plat_frame_ptr(MFN(2)), 0xa5, 698 * PAGE_SIZE);
+	tp.info.memory_dirty = true;
+	assert_int_equal(mm_init(), 0);
+	world_audit();
+	for (void *p = heap_alloc_pages(1); p; p = heap_alloc_pages(1))
+		assert_true(zero(p, PAGE_SIZE));
+	testplat_stop();
+}
+
 /* Memory that the home kept at first, full of something, is as good as any afterwards. */
 static void given_later(void **state)
 {
@@ -330,7 +344,7 @@ int main(void)
 		cmocka_unit_test(small_objects), cmocka_unit_test(to_the_last_frame),
 		cmocka_unit_test(shared_pages),	 cmocka_unit_test(held_frames),
 		cmocka_unit_test(half_built),	 cmocka_unit_test(scrubbed),
-		cmocka_unit_test(given_later),	 cmocka_unit_test(audit_sees),
+		cmocka_unit_test(dirty_machine), cmocka_unit_test(given_later),	 cmocka_unit_test(audit_sees),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

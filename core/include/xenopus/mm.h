@@ -74,9 +74,9 @@ struct domain_mm {
 
 /* ---- start ---- */
 /**
- * mm_init() - frame table, heap and M2P out of the platform's usable frames, which must be zero: a
- * home whose memory is not clears it before. Frames with consecutive numbers must be adjacent in
- * the core's view (plat_frame_ptr()). 0 or -errno.
+ * mm_init() - frame table, heap and M2P out of the platform's usable frames, which must be zero
+ * unless plat_info()->memory_dirty says otherwise. Frames with consecutive numbers must be adjacent
+ * in the core's view (plat_frame_ptr()). 0 or -errno.
  */
 int mm_init(void);
 /**

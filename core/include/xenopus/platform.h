@@ -22,6 +22,7 @@
  * @slot256_visible: ring 3 can read what L4 slot 256 maps (the traditional M2P place can be offered)
  * @raises_nm: a set CR0.TS makes FPU use trap with #NM
  * @guest_reads_native_cpuid: a bare CPUID in ring 3 does not trap
+ * @memory_dirty: usable frames may hold anything at start, not only zeros; the core clears each before its use
  * @name: of the home, for the log ("hosted on KVM", ...)
  */
 struct plat_info {
@@ -31,6 +32,7 @@ struct plat_info {
 	bool slot256_visible;
 	bool raises_nm;
 	bool guest_reads_native_cpuid;
+	bool memory_dirty;
 	const char *name;
 };
 
