@@ -201,14 +201,6 @@ void *plat_frame_ptr(mfn_t mfn)
 	return machine.mem + (mfn.n << PAGE_SHIFT);
 }
 
-void plat_frames_soon(mfn_t first, uint64_t count)
-{
-#ifdef MADV_POPULATE_WRITE
-	/* Where the kernel does not know it (before 5.14), a fault for each does the same. */
-	(void)madvise(machine.mem + (first.n << PAGE_SHIFT), count << PAGE_SHIFT, MADV_POPULATE_WRITE);
-#endif
-}
-
 void plat_frame_dirty(mfn_t mfn)
 {
 	uint8_t f = __atomic_load_n(&machine.frame_flags[mfn.n], __ATOMIC_RELAXED);
