@@ -16,7 +16,7 @@
 static struct {
 	char *home, *log_level, *kvm;
 	gint gdb;
-	gboolean stats, verbose, no_cache, attendant, paused;
+	gboolean stats, verbose, no_cache, no_attendant, paused;
 } opt;
 
 static const GOptionEntry entries[] = {
@@ -31,8 +31,8 @@ static const GOptionEntry entries[] = {
 	{ "gdb", 0, 0, G_OPTION_ARG_INT, &opt.gdb,
 	  "Let gdb look at the hypervisor, for --home=metal on this port of localhost (" GDB_PORT ")", "PORT" },
 	{ "paused", 0, 0, G_OPTION_ARG_NONE, &opt.paused, "With --gdb: do not start before gdb says so", NULL },
-	{ "attendant", 0, 0, G_OPTION_ARG_NONE, &opt.attendant,
-	  "Let a second host thread answer hypercalls (software-virtualised hosts, a spare CPU)", NULL },
+	{ "no-attendant", 0, 0, G_OPTION_ARG_NONE, &opt.no_attendant,
+	  "No second host thread that answers hypercalls where exits are slow", NULL },
 	{ "no-cache", 0, 0, G_OPTION_ARG_NONE, &opt.no_cache,
 	  "Unpack the kernel anew and do not keep it for the next time", NULL },
 	{ "kvm", 0, 0, G_OPTION_ARG_FILENAME, &opt.kvm, "KVM device (/dev/kvm)", "FILE" },
@@ -70,8 +70,8 @@ static int check_options(void)
 				 opt.log_level);
 	if (opt.home && strcmp(opt.home, "kvm") && strcmp(opt.home, "metal"))
 		return cmd_error(STATUS_USAGE, "unknown home '%s': use kvm or metal", opt.home);
-	if (!g_strcmp0(opt.home, "metal") && (opt.kvm || opt.attendant))
-		return cmd_error(STATUS_USAGE, "--%s is for --home=kvm", opt.kvm ? "kvm" : "attendant");
+	if (!g_strcmp0(opt.home, "metal") && opt.kvm)
+		return cmd_error(STATUS_USAGE, "--kvm is for --home=kvm");
 	if (opt.gdb < 0 || opt.gdb > 65535)
 		return cmd_error(STATUS_USAGE, "port %d for gdb: give 1 to 65535", opt.gdb);
 	if (opt.paused && !opt.gdb)
@@ -116,7 +116,7 @@ static int run_somewhere(struct run *r)
 		return run_metal(r);
 	if (machine_open(opt.kvm ? opt.kvm : "/dev/kvm", &error))
 		return run_hosted(r);
-	if (opt.home || opt.kvm || opt.attendant)
+	if (opt.home || opt.kvm)
 		return cmd_error(STATUS_FAILED, "%s", error->message);
 	cmd_note("no KVM, so the machine is emulated by QEMU, which takes longer (--home=metal): %s", error->message);
 	return run_metal(r);
@@ -140,7 +140,7 @@ int cmd_run(int argc, char **argv)
 		return status;
 	r.stats = opt.stats;
 	r.verbose = opt.verbose;
-	r.attendant = opt.attendant;
+	r.attendant = !opt.no_attendant;
 	r.paused = opt.paused;
 	r.gdb_port = opt.gdb;
 	if (!options_open_initrd(&r.domain, &r.initrd, &error))
