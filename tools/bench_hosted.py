@@ -10,6 +10,7 @@ this program, so that a machine that changes its speed changes both.
 import glob
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -18,6 +19,8 @@ import time
 
 TREE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FIRST_LINE = b'xenopus-init: up'
+QEMU = 'qemu-system-x86_64'
+PLAIN, EMULATED = 'console=hvc0', 'no hypervisor, QEMU emulates (TCG)'
 
 
 class Bench:
@@ -47,6 +50,14 @@ class Bench:
         return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE)
 
+    def emulate(self, initramfs, memory=256):
+        """The same kernel without a hypervisor, as a measure of the machine of the day."""
+        words = [QEMU, '-accel', 'tcg', '-m', str(memory), '-nodefaults', '-display', 'none',
+                 '-serial', 'stdio', '-no-reboot', '-kernel', self.kernel, '-initrd', initramfs,
+                 '-append', 'console=ttyS0']
+        return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE)
+
 
 def finish(process):
     """The rest of what a guest says; anything but a clean power-off ends the benchmark."""
@@ -66,13 +77,14 @@ def spread(values, unit, digits=2):
             f'{min(values):.{digits}f} to {max(values):.{digits}f})')
 
 
-def boot_once(bench, initramfs, arguments):
-    start = time.monotonic()
-    process = bench.start(initramfs, arguments)
+def boot_once(start):
+    """Seconds from the start of the process that @start starts to the first line of init."""
+    begin = time.monotonic()
+    process = start()
     first = None
     for line in process.stdout:
         if line.startswith(FIRST_LINE):
-            first = time.monotonic() - start
+            first = time.monotonic() - begin
             break
     finish(process)
     if first is None:
@@ -83,21 +95,30 @@ def boot_once(bench, initramfs, arguments):
 def boot(bench):
     """exec to the first line of init."""
     initramfs = bench.initramfs('poweroff')
+    tuned = ('console=hvc0', 'quiet', 'nr_cpus=1', 'noreplace-smp')
     kinds = {
-        'console=hvc0': ('console=hvc0',),
-        'quiet': ('console=hvc0', 'quiet'),
-        'quiet nr_cpus=1 noreplace-smp': ('console=hvc0', 'quiet', 'nr_cpus=1', 'noreplace-smp'),
+        PLAIN: lambda: bench.start(initramfs),
+        'console=hvc0, --no-attendant': lambda: bench.start(initramfs, options=('--no-attendant',)),
+        ' '.join(tuned): lambda: bench.start(initramfs, tuned),
     }
+    if shutil.which(QEMU):
+        kinds[EMULATED] = lambda: bench.emulate(initramfs)
     times = {name: [] for name in kinds}
     for i in range(5):
-        for name, arguments in kinds.items():
-            times[name].append(boot_once(bench, initramfs, arguments))
-        progress(f'boot {i + 1} of 5: {times["console=hvc0"][-1]:.2f} s')
+        for name, start in kinds.items():
+            times[name].append(boot_once(start))
+        progress(f'boot {i + 1} of 5: {times[PLAIN][-1]:.2f} s')
     print('boot, exec to the first line of init, 256 MiB, one virtual CPU')
     for name, values in times.items():
-        print(f'  {name:32} {spread(values, "s")}')
+        print(f'  {name:42} {spread(values, "s")}')
+    if EMULATED in times:
+        ratios = [ours / theirs for ours, theirs in zip(times[PLAIN], times[EMULATED])]
+        print(f'  {PLAIN + " over " + EMULATED:42} {spread(ratios, "")}')
     process = bench.start(initramfs, options=('--stats',))
     _, err = finish(process)
+    inside = re.search(r'exits from KVM_RUN: (\d+), ([0-9.]+) s', err)
+    if inside:
+        print(f'  {"time in KVM_RUN per exit":42} {float(inside[2]) / int(inside[1]) * 1e6:.0f} us')
     print('  where the exits come from (xenopus run --stats, console=hvc0, to the power-off):')
     for line in err.splitlines():
         print(f'    {line}')
