@@ -2,11 +2,12 @@
 """What the tests that boot the stock Debian kernel share.
 
 The programs and files come from the environment, set by meson.build: XENOPUS (the binary), XENOPUS_INITRAMFS,
-and XENOPUS_KERNEL (optional; otherwise what tools/check left in .cache/). A test whose needs are not
-there is skipped with a line that says what is missing.
+XENOPUS_KERNEL (optional; otherwise what tools/check left in .cache/), and XENOPUS_HOME (optional: kvm or metal). A test
+whose needs are not there is skipped with a line that says what is missing.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -40,6 +41,18 @@ def require_kvm():
         skip('no usable /dev/kvm')
 
 
+def home():
+    return os.environ.get('XENOPUS_HOME', 'kvm')
+
+
+def require_home():
+    """What the home under test needs."""
+    if home() == 'kvm':
+        require_kvm()
+    elif not shutil.which('qemu-system-x86_64'):
+        skip('no qemu-system-x86_64; tools/check installs it')
+
+
 class Run:
     """One finished run of xenopus: exit status, console lines, lines on standard error, seconds."""
 
@@ -60,7 +73,7 @@ class Run:
 
 def command(arguments, mode=None, options=(), memory=256):
     """The command line for a boot of the Debian kernel."""
-    words = [xenopus(), 'run', '--initrd', initramfs(), '--memory', str(memory), *options,
+    words = [xenopus(), 'run', f'--home={home()}', '--initrd', initramfs(), '--memory', str(memory), *options,
              kernel(), '--', *arguments]
     if mode:
         words.append(f'xenopus.mode={mode}')

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 """The console on a terminal: an interactive shell with job control, Ctrl-] leaves, and the terminal's
 modes are what they were after every way out, the violent ones included.
+
+usage: test_console.py [CASE...], some of the functions below
 """
 
 import hashlib
@@ -165,10 +167,39 @@ def guest_crash(verdict):
     verdict.check(terminal.modes_restored(), 'modes are not restored after a crash of the guest')
 
 
+def children(pid):
+    with open(f'/proc/{pid}/task/{pid}/children', encoding='ascii') as file:
+        return file.read().split()
+
+
+def gone(pid, seconds=10):
+    deadline = time.monotonic() + seconds
+    while os.path.exists(f'/proc/{pid}') and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not os.path.exists(f'/proc/{pid}')
+
+
+def violent_end(verdict):
+    """On bare metal: the emulator does not outlive us, whatever happens."""
+    for sig in (signal.SIGTERM, signal.SIGSEGV, signal.SIGKILL):
+        terminal = Terminal(boot.command(['console=hvc0'], mode='shell'))
+        verdict.check(terminal.expect('Linux version'), 'no kernel message')
+        verdict.check(terminal.modes_raw(), 'the terminal is not in raw mode')
+        emulators = children(terminal.pid)
+        verdict.check(len(emulators) == 1, f'{len(emulators)} emulators')
+        os.kill(terminal.pid, sig)
+        verdict.check(terminal.wait() not in (None, 0), f'wait status after {sig.name}')
+        verdict.check(all(gone(pid) for pid in emulators), f'the emulator is still there after {sig.name}')
+        verdict.check(sig == signal.SIGKILL or terminal.modes_restored(), f'modes after {sig.name}')
+
+
 def main():
-    boot.require_kvm()
+    boot.require_home()
     verdict = boot.Verdict()
-    for case in (interactive, escape, escape_while_booting, signals, guest_crash):
+    cases = [interactive, escape, escape_while_booting, signals, guest_crash]
+    if sys.argv[1:]:
+        cases = [globals()[name] for name in sys.argv[1:]]
+    for case in cases:
         print(f'\n--- {case.__name__}')
         case(verdict)
     print()
