@@ -194,6 +194,13 @@ void home_set_hooks(const struct home_hooks *hooks);
 void home_post(void (*fn)(void *data), void *data);
 void home_restore_terminal_on_panic(void (*restore)(void));
 
+/* cpus.c */
+/** cpus_start() / cpus_join() - the physical CPUs' threads, after home_set_hooks(); core_stop() ends them. */
+void cpus_start(void);
+void cpus_join(void);
+/** home_call() - as home_post(), and wait until it is done. Not from core context, not without CPUs. */
+void home_call(void (*fn)(void *data), void *data);
+
 /* kvm_stats.c */
 void kvm_stats_print(void (*line)(void *opaque, const char *text), void *opaque);
 

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <glib.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <xenopus/control.h>
@@ -91,28 +90,16 @@ static void post_input(GBytes *bytes)
 	home_post(give_input, bytes);
 }
 
-static void *cpu_thread(void *data)
+/* The first thing done in core context. */
+static void begin(void *unused)
 {
-	struct pcpu *p = data;
-	sigset_t kick;
-
-	clock_init_thread(p);
-	sigemptyset(&kick);
-	sigaddset(&kick, SIGUSR1);
-	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
-	door_start(p);
 	domain_unpause(fg->domain);
 	fg->first_instruction_ns = clock_ns();
-	core_cpu_loop();
-	door_stop(p);
-	return NULL;
 }
 
 void foreground_run(struct foreground *f)
 {
 	static const struct home_hooks hooks = { .console = on_console, .shutdown = on_shutdown };
-	sigset_t all, old;
-	GThread *thread;
 
 	fg = f;
 	loop = g_main_loop_new(NULL, FALSE);
@@ -122,19 +109,10 @@ void foreground_run(struct foreground *f)
 	f->terminal = (struct terminal){ .typed = post_input, .stop = end_machine };
 	terminal_open(&f->terminal);
 
-	/* The CPU's thread takes no signal but its kick, so that the main loop gets all others. */
-	sigfillset(&all);
-	sigdelset(&all, SIGSEGV);
-	sigdelset(&all, SIGBUS);
-	sigdelset(&all, SIGILL);
-	sigdelset(&all, SIGFPE);
-	sigdelset(&all, SIGABRT);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	thread = g_thread_new("pcpu0", cpu_thread, &machine.pcpu[0]);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-
+	home_post(begin, NULL);
+	cpus_start();
 	g_main_loop_run(loop);
-	g_thread_join(thread);
+	cpus_join();
 	f->ended_ns = clock_ns();
 	terminal_close();
 	g_main_loop_unref(loop);
