@@ -25,7 +25,7 @@ static struct pending {
 
 static struct domain *front;  /* whose output is shown as it is */
 static bool keys_are_ours;    /* what is typed goes to keys.c, not to @front */
-static unsigned presses;      /* of Ctrl-A, one after another */
+static unsigned presses;      /* of Ctrl-A, one after another, held back */
 static bool mid_line;         /* @front's last byte was no newline */
 
 static void whole_line(const char *head, const char *line, size_t len)
@@ -168,46 +168,48 @@ void console_domain_gone(struct domain *d)
 	if (next) {
 		show(next);
 		if (!keys_are_ours)
-			xlog(LOG_INFO, "what is typed goes to domain %s", front->name);
+			xlog(LOG_WARN, "what is typed goes to domain %s", front->name);
 	}
 }
 
-/* How many of the first bytes typed belong together: up to the third of three Ctrl-A. */
-static size_t scan(const char *buf, size_t n)
+/* The first of the bytes typed that go to @front; how many were taken, which ends at a Ctrl-A. */
+static size_t give(const char *buf, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		presses = buf[i] == CTRL_A ? presses + 1 : 0;
-		if (presses == 3)
-			return i + 1;
-	}
-	return n;
+	static const char ctrl_a = CTRL_A;
+	size_t plain = 0;
+
+	/* Those that were held back were no switch after all. */
+	for (; presses; presses--)
+		if (!console_input(front, &ctrl_a, 1))
+			return 0;
+	while (plain < n && buf[plain] != CTRL_A)
+		plain++;
+	return console_input(front, buf, plain);
 }
 
-/* What does not fit into the console's ring stays in the serial line's and is offered again at the next poll. */
+/*
+ * A Ctrl-A is held back until the next key tells whether it is one of three. What does not fit into the console's
+ * ring stays in the serial line's and is offered again at the next poll.
+ */
 void plat_poll(void)
 {
-	unsigned before = presses;
 	char buf[64];
-	size_t n = serial_peek(buf, sizeof(buf)), taken;
+	size_t n, taken;
 
-	if (!n)
-		return;
-	n = scan(buf, n);
-	taken = n;
-	if (keys_are_ours || !front) {
-		/* A key may end the machine: take them first. */
-		serial_take(n);
-		for (size_t i = 0; i < n; i++)
-			if (buf[i] != CTRL_A)
-				debug_key(buf[i]);
-	} else {
-		taken = console_input(front, buf, n);
-		serial_take(taken);
-	}
-	if (taken < n) {
-		presses = before;
-		scan(buf, taken);
-	} else if (presses == 3) {
-		switch_keys();
+	while ((n = serial_peek(buf, sizeof(buf)))) {
+		if (buf[0] == CTRL_A) {
+			serial_take(1);
+			if (++presses == 3)
+				switch_keys();
+		} else if (keys_are_ours || !front) {
+			presses = 0;
+			serial_take(1); /* first: a key may end the machine */
+			debug_key(buf[0]);
+		} else {
+			taken = give(buf, n);
+			serial_take(taken);
+			if (!taken)
+				return;
+		}
 	}
 }
