@@ -4,9 +4,10 @@
  *
  *	home work -> timers -> pick -> switch -> deliver -> ring 3 -> handle the trap -> again
  *
- * It goes round once per exit of a guest, so what it does on the way must be little: the common
- * round, in which the same virtual CPU goes on, is a handful of compares around plat_poll() and
- * plat_cpu_run().
+ * What it does once per exit of a guest must be little: as long as the same virtual CPU goes on and
+ * nothing came from outside (a kick, which every interrupt is), the round is short:
+ *
+ *	deliver -> ring 3 -> handle the trap -> again
  *
  * Two pointers per CPU, because they change at different times: @working is whom this CPU works for
  * (NULL when it idles); @loaded is whose FPU and segment state it still holds, which stays when
@@ -144,30 +145,42 @@ static void deliver(struct vcpu *v)
 {
 	if (v->arch.nmi_pending && !v->arch.nmi_masked)
 		arch_deliver_nmi(v);
-	if (vcpu_upcall_pending(v)) {
+	if (READ_ONCE(v->gate.vcpu_info->evtchn_upcall_pending) && vcpu_upcall_pending(v)) {
 		v->domain->stats.upcalls++;
 		arch_deliver_upcall(v);
 	}
 }
 
-static void run(struct cpu *c, struct vcpu *v)
+/* False: the loop must look around before it goes on. */
+static bool run_once(struct vcpu *v)
 {
 	struct trap t;
 
-	c->current = v;
-	time_update_vcpu(v);
+	if (v->time.written != v->gate.vcpu_info || v->time.stale)
+		time_update_vcpu(v);
 	deliver(v);
 	/* Entering a callback can fail and crash the domain. */
-	if (vcpu_flags_runnable(&v->sched)) {
-		timers_program();
-		plat_cpu_run(v, &t);
-		if (t.cause == TRAP_KICK) {
-			v->domain->stats.kicks++;
-			timers_kicked();
-		} else {
-			arch_handle_trap(v, &t);
-		}
+	if (!vcpu_flags_runnable(&v->sched))
+		return false;
+	timers_program();
+	plat_cpu_run(v, &t);
+	if (t.cause == TRAP_KICK) {
+		v->domain->stats.kicks++;
+		timers_kicked();
+		return false;
 	}
+	arch_handle_trap(v, &t);
+	return vcpu_flags_runnable(&v->sched) && !v->sched.reconsider;
+}
+
+/* Short rounds at a time; after these even a guest that only makes hypercalls lets the loop look around. */
+#define SHORT_ROUNDS 64
+
+static void run(struct cpu *c, struct vcpu *v)
+{
+	c->current = v;
+	for (unsigned i = 0; i < SHORT_ROUNDS && run_once(v); i++)
+		;
 	c->current = NULL;
 }
 
@@ -180,6 +193,8 @@ void core_cpu_loop(void)
 		plat_poll();
 		timers_run();
 		v = sched_pick();
+		if (v)
+			v->sched.reconsider = false;
 		if (v != c->working)
 			switch_to(c, v);
 		if (sched_take_deaths()) {

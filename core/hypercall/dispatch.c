@@ -136,8 +136,15 @@ static long refuse(struct vcpu *v, unsigned nr)
 
 long hypercall_call(struct vcpu *v, unsigned nr, struct hypercall_args *a)
 {
+	uint64_t start = plat_tsc();
+
+	return hypercall_timed(v, nr, a, &start);
+}
+
+long hypercall_timed(struct vcpu *v, unsigned nr, struct hypercall_args *a, uint64_t *clock)
+{
 	struct hypercall_stat *stat;
-	uint64_t start;
+	uint64_t now;
 	long ret;
 
 	if (nr >= ARRAY_SIZE(table) || !table[nr].name) {
@@ -145,12 +152,13 @@ long hypercall_call(struct vcpu *v, unsigned nr, struct hypercall_args *a)
 		return -XEN_ENOSYS;
 	}
 
-	start = plat_tsc();
 	ret = table[nr].fn ? table[nr].fn(v, a) : refuse(v, nr);
 
 	stat = &v->domain->stats.hypercall[nr];
+	now = plat_tsc();
 	__atomic_fetch_add(&stat->count, 1, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&stat->tsc, plat_tsc() - start, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&stat->tsc, now - *clock, __ATOMIC_RELAXED);
+	*clock = now;
 	return ret;
 }
 
@@ -162,12 +170,14 @@ void hypercall_dispatch(struct vcpu *v)
 		.arg = { regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9 },
 	};
 	struct budget *b = this_budget();
+	uint64_t clock = plat_tsc();
 	long ret;
 
-	*b = (struct budget){ .deadline = plat_tsc() + plat_info()->tsc_khz * 1000ULL / BUDGET_HZ,
-			      .vcpu = v };
-	ret = hypercall_call(v, (unsigned)min_t(uint64_t, nr, UINT32_MAX), &a);
-	*b = (struct budget){ 0 };
+	b->vcpu = v;
+	b->asked = false;
+	b->deadline = clock + plat_info()->tsc_khz * UINT64_C(1000) / BUDGET_HZ;
+	ret = hypercall_timed(v, (unsigned)min_t(uint64_t, nr, UINT32_MAX), &a, &clock);
+	b->deadline = 0;
 
 	/* iret loaded every register, rax among them, from the guest's stack. */
 	if (nr == __HYPERVISOR_iret)

@@ -18,7 +18,7 @@ static bool allowed_inside(uint64_t op)
 	return op != __HYPERVISOR_multicall && op != __HYPERVISOR_iret;
 }
 
-static long call_entry(struct vcpu *v, struct multicall_entry *e)
+static long call_entry(struct vcpu *v, struct multicall_entry *e, uint64_t *clock)
 {
 	struct hypercall_args a = { .in_multicall = true };
 	long ret;
@@ -30,7 +30,7 @@ static long call_entry(struct vcpu *v, struct multicall_entry *e)
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(e->args); i++)
 		a.arg[i] = e->args[i];
-	ret = hypercall_call(v, (unsigned)min_t(uint64_t, e->op, UINT32_MAX), &a);
+	ret = hypercall_timed(v, (unsigned)min_t(uint64_t, e->op, UINT32_MAX), &a, clock);
 	if (ret == -XEN_ERESTART)
 		for (unsigned i = 0; i < ARRAY_SIZE(e->args); i++)
 			e->args[i] = a.arg[i];
@@ -39,8 +39,10 @@ static long call_entry(struct vcpu *v, struct multicall_entry *e)
 
 static long run_list(struct vcpu *v, struct hypercall_args *a, uint64_t *inner_tsc)
 {
+	uint64_t clock = plat_tsc();
+
 	for (bool first = true; a->arg[1]; first = false) {
-		uint64_t va = a->arg[0], start;
+		uint64_t va = a->arg[0], start = clock;
 		struct multicall_entry e;
 		long ret;
 
@@ -49,9 +51,8 @@ static long run_list(struct vcpu *v, struct hypercall_args *a, uint64_t *inner_t
 		if (guest_copy_from(v, &e, va, sizeof(e)))
 			return -XEN_EFAULT;
 
-		start = plat_tsc();
-		ret = call_entry(v, &e);
-		*inner_tsc += plat_tsc() - start;
+		ret = call_entry(v, &e, &clock);
+		*inner_tsc += clock - start;
 
 		if (ret == -XEN_ERESTART) {
 			if (guest_copy_to(v, va + offsetof(struct multicall_entry, args), e.args,

@@ -7,6 +7,7 @@
 
 struct frame *frame_table;
 uint64_t nr_frames;
+char *frame_zero;
 
 /* Where the run of usable frames from @n ends. */
 static uint64_t run_end(uint64_t n)
@@ -20,6 +21,7 @@ int mm_init(void)
 {
 	uint64_t table_frames, first, end = 1;
 
+	frame_zero = plat_frame_ptr(MFN(0));
 	nr_frames = plat_info()->frames;
 	if (nr_frames > UINT32_MAX) {
 		xlog(LOG_WARN, "machine memory beyond 16 TiB is not used");

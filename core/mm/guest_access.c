@@ -14,37 +14,41 @@ struct walk {
 	uint64_t all;	/* PTE_US and PTE_RW: set at every level; PTE_NX: set at some level */
 };
 
-/* Go down to the L1 entry. False: some level is not present. */
-static bool walk(uint64_t cr3, uint64_t va, struct walk *w)
+/*
+ * Go down to the L1 entry. False: some level is not present. Inlined and unrolled: every hypercall that reads guest
+ * memory comes here.
+ */
+static inline __attribute__((always_inline)) bool walk(uint64_t cr3, uint64_t va, struct walk *w)
 {
-	mfn_t root = MFN(cr3 >> PAGE_SHIFT);
-	uint64_t nx = 0;
+	uint64_t root = cr3 >> PAGE_SHIFT, nx = 0;
 
 	w->all = PTE_US | PTE_RW;
 	w->level = 4;
 	w->entry = 0;
 	if (!cr3 || !va_guest_ok(va))
 		return false;
-	w->table = root;
-	for (;;) {
-		const uint64_t *entries = plat_frame_ptr(w->table);
+	w->table = MFN(root);
+#pragma GCC unroll 4
+	for (unsigned level = 4; level; level--) {
+		const uint64_t *entries = mfn_ptr(w->table);
+		uint64_t e;
 
-		w->index = pt_index(va, w->level);
-		if (mfn_eq(w->table, root) && slot_reserved(4, w->index)) {
+		w->level = level;
+		w->index = pt_index(va, level);
+		if (level < 4 && w->table.n == root && slot_reserved(4, w->index)) {
 			w->entry = 0;
 			return false;
 		}
-		w->entry = READ_ONCE(entries[w->index]);
-		if (!(w->entry & PTE_P))
+		e = READ_ONCE(entries[w->index]);
+		w->entry = e;
+		if (!(e & PTE_P))
 			return false;
-		w->all &= w->entry;
-		nx |= w->entry & PTE_NX;
-		if (w->level == 1)
-			break;
-		w->table = pte_mfn(w->entry);
-		w->level--;
+		w->all &= e;
+		nx |= e;
+		if (level > 1)
+			w->table = pte_mfn(e);
 	}
-	w->all |= nx;
+	w->all |= nx & PTE_NX;
 	return true;
 }
 
@@ -87,32 +91,43 @@ static bool mark_dirty(struct walk *w)
 
 /* The core's address of guest byte @va, good up to the end of its page. NULL with *@error as for
  * #PF. */
-static char *reach(struct vcpu *v, uint64_t va, enum access access, uint32_t *error)
+static inline __attribute__((always_inline)) char *reach(struct vcpu *v, uint64_t va, enum access access,
+							  uint32_t *error)
 {
 	struct walk w;
 	bool present;
 
 	do {
-		*error = PFEC_USER | (access == ACCESS_WRITE ? PFEC_WRITE : 0) |
-			 (access == ACCESS_FETCH ? PFEC_FETCH : 0);
 		present = walk(gate_cr3(&v->gate), va, &w);
-		if (!present)
+		if (!present || !(w.all & PTE_US) || (access == ACCESS_WRITE && !(w.all & PTE_RW)) ||
+		    (access == ACCESS_FETCH && (w.all & PTE_NX))) {
+			*error = PFEC_USER | (access == ACCESS_WRITE ? PFEC_WRITE : 0) |
+				 (access == ACCESS_FETCH ? PFEC_FETCH : 0) | (present ? PFEC_PRESENT : 0);
 			return NULL;
-		*error |= PFEC_PRESENT;
-		if (!(w.all & PTE_US) || (access == ACCESS_WRITE && !(w.all & PTE_RW)) ||
-		    (access == ACCESS_FETCH && (w.all & PTE_NX)))
-			return NULL;
+		}
 	} while (access == ACCESS_WRITE && !mark_dirty(&w));
-	return (char *)plat_frame_ptr(pte_mfn(w.entry)) + (va & (PAGE_SIZE - 1));
+	return (char *)mfn_ptr(pte_mfn(w.entry)) + (va & (PAGE_SIZE - 1));
+}
+
+/* Most are a few words, for which a call and a string instruction would cost more than they move. */
+static inline void copy_bytes(char *dst, const char *src, size_t n)
+{
+	if (n > 64 || n % 8) {
+		memcpy(dst, src, n);
+		return;
+	}
+	for (; n; n -= 8, dst += 8, src += 8)
+		__builtin_memcpy(dst, src, 8);
 }
 
 /* One walk per page. Returns the bytes not copied. */
-static size_t copy(struct vcpu *v, char *core, uint64_t va, size_t n, enum access access,
-		   uint64_t *fault_va, uint32_t *pf_error)
+static inline __attribute__((always_inline)) size_t copy(struct vcpu *v, char *core, uint64_t va, size_t n,
+							  enum access access, uint64_t *fault_va,
+							  uint32_t *pf_error)
 {
 	while (n) {
 		size_t chunk = min_t(size_t, n, PAGE_SIZE - (va & (PAGE_SIZE - 1)));
-		uint32_t error;
+		uint32_t error = 0;
 		char *guest = reach(v, va, access, &error);
 
 		if (!guest) {
@@ -123,10 +138,10 @@ static size_t copy(struct vcpu *v, char *core, uint64_t va, size_t n, enum acces
 			return n;
 		}
 		if (access == ACCESS_WRITE) {
-			memcpy(guest, core, chunk);
+			copy_bytes(guest, core, chunk);
 			plat_frame_dirty(virt_to_mfn(guest));
 		} else {
-			memcpy(core, guest, chunk);
+			copy_bytes(core, guest, chunk);
 		}
 		core += chunk;
 		va += chunk;

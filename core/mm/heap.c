@@ -28,8 +28,7 @@ void heap_reset(void)
 
 mfn_t virt_to_mfn(const void *p)
 {
-	return MFN((uint64_t)((const char *)p - (const char *)plat_frame_ptr(MFN(0))) >>
-		   PAGE_SHIFT);
+	return MFN((uint64_t)((const char *)p - frame_zero) >> PAGE_SHIFT);
 }
 
 void *heap_alloc_pages(unsigned n)

@@ -41,6 +41,32 @@ static void clear_reserved(struct frame *f)
 	plat_frame_dirty(frame_mfn(f));
 }
 
+/* The index of the first entry from @i on that holds references, 512: none. Most tables are nearly empty. */
+static unsigned next_present(const uint64_t *table, unsigned level, unsigned i)
+{
+	for (; i < 512; i++) {
+		while (i % 4 == 0 && i < 512 && !((table[i] | table[i + 1] | table[i + 2] | table[i + 3]) & PTE_P))
+			i += 4;
+		if (i < 512 && (table[i] & PTE_P) && !slot_reserved(level, i))
+			break;
+	}
+	return i < 512 ? i : 512;
+}
+
+/* The same downwards: the number of entries up to and with the last one below @n that holds references, 0: none. */
+static unsigned last_present(const uint64_t *table, unsigned level, unsigned n)
+{
+	for (; n; n--) {
+		while (n % 4 == 0 && n && !((table[n - 1] | table[n - 2] | table[n - 3] | table[n - 4]) & PTE_P))
+			n -= 4;
+		if (n && (table[n - 1] & PTE_P) && !slot_reserved(level, n - 1))
+			break;
+		if (!n)
+			break;
+	}
+	return n;
+}
+
 int type_abandon(struct frame *f, bool preemptible)
 {
 	const uint64_t *table = frame_ptr(f);
@@ -49,11 +75,9 @@ int type_abandon(struct frame *f, bool preemptible)
 
 	ASSERT((f->flags & FF_PARTIAL) && !(f->flags & FF_BUSY));
 	f->flags |= FF_BUSY;
-	while (f->nr_done) {
+	while ((f->nr_done = (uint16_t)last_present(table, level, f->nr_done))) {
 		unsigned i = --f->nr_done;
 
-		if (slot_reserved(level, i) || !(table[i] & PTE_P))
-			continue;
 		entry_put(d, f, level, table[i], preemptible);
 		if (preemptible && level > 1 && f->nr_done && hypercall_preempt()) {
 			f->flags &= (uint8_t)~FF_BUSY;
@@ -120,14 +144,10 @@ static int validate_table(struct frame *f, bool preemptible)
 	int rc = 0;
 
 	f->flags |= FF_BUSY;
-	while (f->nr_done < 512 && !rc) {
+	while (!rc && (f->nr_done = (uint16_t)next_present(table, level, f->nr_done)) < 512) {
 		unsigned i = f->nr_done;
 		uint64_t e = table[i];
 
-		if (slot_reserved(level, i) || !(e & PTE_P)) {
-			f->nr_done++;
-			continue;
-		}
 		rc = entry_get(f->owner, f, level, &e, preemptible);
 		if (rc)
 			break;

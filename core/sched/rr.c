@@ -24,7 +24,11 @@ static unsigned next_pcpu;
 
 static void slice_over(struct timer *t)
 {
-	container_of(t, struct run_queue, slice)->decide = true;
+	struct run_queue *q = container_of(t, struct run_queue, slice);
+
+	q->decide = true;
+	if (q->current)
+		q->current->sched.reconsider = true;
 }
 
 void policy_init(void)
@@ -82,6 +86,7 @@ void policy_forget(struct vcpu *v)
 void policy_yield(struct vcpu *v)
 {
 	queues[v->sched.pcpu].decide = true;
+	v->sched.reconsider = true;
 }
 
 struct vcpu *policy_pick(void)

@@ -81,7 +81,7 @@ static uint64_t data_base(struct vcpu *v, enum plat_seg seg)
 	return descriptor_base(desc);
 }
 
-static void load_regs(struct vcpu *v, struct insn_regs *r, enum insn_mode mode, uint64_t cs_base)
+static void load_regs(struct vcpu *v, struct insn_regs *r, const struct insn *insn, uint64_t cs_base)
 {
 	const struct cpu_user_regs *u = &v->gate.regs;
 
@@ -91,9 +91,11 @@ static void load_regs(struct vcpu *v, struct insn_regs *r, enum insn_mode mode, 
 		.rip = u->rip,
 		.rflags = u->rflags,
 	};
-	r->seg_base[SEG_FS] = plat_base_get(v, PLAT_FS);
-	r->seg_base[SEG_GS] = plat_base_get(v, PLAT_GS);
-	if (mode == INSN_MODE_64)
+	if (insn->seg == SEG_FS || insn->mode != INSN_MODE_64)
+		r->seg_base[SEG_FS] = plat_base_get(v, PLAT_FS);
+	if (insn->seg == SEG_GS || insn->mode != INSN_MODE_64)
+		r->seg_base[SEG_GS] = plat_base_get(v, PLAT_GS);
+	if (insn->mode == INSN_MODE_64)
 		return;
 	r->seg_base[SEG_CS] = cs_base;
 	r->seg_base[SEG_ES] = data_base(v, PLAT_ES);
@@ -101,18 +103,43 @@ static void load_regs(struct vcpu *v, struct insn_regs *r, enum insn_mode mode, 
 	r->seg_base[SEG_SS] = data_base(v, PLAT_SS);
 }
 
+/*
+ * A kernel meets few such instructions, and these again and again. What is decoded depends on the bytes and the mode
+ * alone, so that is what it is remembered by; where they lay only says in which place to look.
+ */
+static enum insn_status decode(struct vcpu *v, struct insn *insn, const uint8_t *bytes, size_t valid,
+			       enum insn_mode mode)
+{
+	struct insn_memory *m = &v->arch.insns[v->gate.regs.rip / 2 % ARRAY_SIZE(v->arch.insns)];
+	enum insn_status status;
+	uint64_t key[2];
+
+	__builtin_memcpy(key, bytes, sizeof(key));
+	if (m->insn.len && m->insn.mode == mode && valid >= sizeof(key) && m->key[0] == key[0] && m->key[1] == key[1]) {
+		*insn = m->insn;
+		return INSN_OK;
+	}
+	status = insn_decode(insn, bytes, valid, mode);
+	if (status == INSN_OK && valid >= sizeof(key) && insn->len <= sizeof(key)) {
+		m->insn = *insn;
+		m->key[0] = key[0];
+		m->key[1] = key[1];
+	}
+	return status;
+}
+
 enum insn_status arch_insn_fetch(struct vcpu *v, struct insn *insn, struct insn_regs *regs,
 				 uint64_t *fault_va, uint32_t *pf_error)
 {
-	uint8_t bytes[INSN_FETCH_MAX];
+	uint8_t bytes[(INSN_FETCH_MAX + 7) / 8 * 8] = { 0 };
 	uint64_t base, linear, va = 0;
+	enum insn_status status;
 	enum insn_mode mode;
 	uint32_t error = 0;
 	size_t valid;
 
 	if (!code_segment(v, &mode, &base))
 		return INSN_UD;
-	load_regs(v, regs, mode, base);
 	linear = v->gate.regs.rip + base;
 	if (mode != INSN_MODE_64)
 		linear = (uint32_t)linear;
@@ -121,7 +148,9 @@ enum insn_status arch_insn_fetch(struct vcpu *v, struct insn *insn, struct insn_
 		*fault_va = va;
 	if (pf_error)
 		*pf_error = error;
-	return insn_decode(insn, bytes, valid, mode);
+	status = decode(v, insn, bytes, valid, mode);
+	load_regs(v, regs, insn, base);
+	return status;
 }
 
 void arch_insn_retire(struct vcpu *v, const struct insn_regs *regs)

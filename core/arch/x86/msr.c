@@ -42,7 +42,7 @@ struct msr_policy {
 #define APIC_BASE_VALUE	  UINT64_C(0xfee00800)
 #define APIC_BASE_BSP	  UINT64_C(0x00000100)
 
-/* By number; searched in order. */
+/* By number, which find() relies on. */
 static const struct msr_policy policy[] = {
 	{ 0x00000010, 0x00000010, RD_TSC,	WR_GP,	      ANY,   0, "TSC" },
 	{ 0x00000017, 0x00000017, RD_CONST,	WR_GP,	      INTEL, 0, "PLATFORM_ID" },
@@ -89,11 +89,20 @@ static bool vendor_matches(uint8_t vendor)
 
 static const struct msr_policy *find(uint32_t msr)
 {
-	unsigned i;
+	unsigned low = 0, high = ARRAY_SIZE(policy);
 
-	for (i = 0; i < ARRAY_SIZE(policy); i++)
-		if (msr >= policy[i].first && msr <= policy[i].last && vendor_matches(policy[i].vendor))
-			return &policy[i];
+	/* The first range that does not end before @msr; kernels read segment bases on every switch. */
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+
+		if (policy[middle].last < msr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < ARRAY_SIZE(policy) && policy[low].first <= msr; low++)
+		if (msr <= policy[low].last && vendor_matches(policy[low].vendor))
+			return &policy[low];
 	return NULL;
 }
 

@@ -48,6 +48,12 @@ enum emul_kind {
 	EMUL_WBINVD, EMUL_SOFT_INT, EMUL_KINDS,
 };
 
+/** struct insn_memory - an instruction that was decoded, by its bytes; insn.len 0: none. */
+struct insn_memory {
+	uint64_t key[2];
+	struct insn insn;
+};
+
 /** struct vcpu_arch - what core/arch/x86 keeps for a virtual CPU beyond struct gate_vcpu. */
 struct vcpu_arch {
 	struct trap_info traps[256];   /* registered handlers; address 0: none */
@@ -65,6 +71,7 @@ struct vcpu_arch {
 	unsigned io_bitmap_ports;      /* ... and how many ports it covers */
 	bool ts;                       /* the guest's CR0.TS */
 	bool nmi_pending, nmi_masked;  /* masked: a handler runs, until the iret hypercall */
+	struct insn_memory insns[16];
 };
 
 /* ---- start of day and contexts ---- */

@@ -24,6 +24,11 @@ typedef long hypercall_fn(struct vcpu *v, struct hypercall_args *a);
 void hypercall_dispatch(struct vcpu *v);
 /** hypercall_call() - one hypercall by number, for dispatch and multicall; counts statistics. */
 long hypercall_call(struct vcpu *v, unsigned nr, struct hypercall_args *a);
+/**
+ * hypercall_timed() - the same for callers who have just read the TSC (plat_tsc()) into *@clock; it is moved on to
+ * the end of the call.
+ */
+long hypercall_timed(struct vcpu *v, unsigned nr, struct hypercall_args *a, uint64_t *clock);
 
 /** hypercall_name() - "mmu_update", ... or NULL for numbers without a name. */
 const char *hypercall_name(unsigned nr);

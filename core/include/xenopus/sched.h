@@ -19,6 +19,7 @@
 struct vcpu_sched {
 	struct list link; /* run queue */
 	bool queued;
+	bool reconsider;  /* ask sched_pick() again before it goes on */
 	bool running;     /* a physical CPU is working for it (between two decisions of its loop) */
 	bool loaded;      /* its FPU and segment state is on physical CPU @pcpu */
 	uint32_t pause_flags;
