@@ -135,11 +135,14 @@ static domid_t free_domid(void)
 static int make_domain(struct builder *b)
 {
 	const struct domain_config *cfg = b->cfg;
-	struct domain *d = domain_alloc(free_domid(), cfg->name ? cfg->name : "guest", cfg->vcpus);
+	domid_t id = cfg->id ? cfg->id : free_domid();
+	struct domain *d = domain_alloc(id, cfg->name ? cfg->name : "guest", cfg->vcpus);
 	int rc;
 
 	if (!d)
-		return -XEN_ENOMEM;
+		return domain_by_id(id, NULL) ? -XEN_EEXIST : -XEN_ENOMEM;
+	if (cfg->uuid)
+		memcpy(d->uuid, cfg->uuid, sizeof(d->uuid));
 	rc = domain_mm_init(d, max_t(uint64_t, cfg->max_pages, cfg->memory_pages));
 	if (rc) {
 		domain_free(d);

@@ -212,11 +212,3 @@ void domain_crash(struct vcpu *v, const char *fmt, ...)
 	arch_dump_vcpu(v);
 	for_each_vcpu(d, vcpu_sleep, VPF_DEAD);
 }
-
-int domain_shutdown_request(struct domain *d, const char *what)
-{
-	char path[64];
-
-	xsnprintf(path, sizeof(path), "/local/domain/%u/control/shutdown", d->id);
-	return store_write(path, what);
-}

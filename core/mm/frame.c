@@ -70,6 +70,11 @@ void mm_add_frames(uint64_t first, uint64_t end)
 	}
 }
 
+uint64_t mm_free_frames(void)
+{
+	return buddy_free_frames();
+}
+
 void frame_link(struct domain *d, struct frame *f)
 {
 	f->owner = d;

@@ -30,8 +30,15 @@ struct kernel_image {
 	bool privileged_notes;      /* reserved, 0 */
 };
 
-/** struct domain_config - everything domain_create() and domain_build() need. */
+/**
+ * struct domain_config - everything domain_create() and domain_build() need.
+ * @id: 0: the lowest that is free
+ * @uuid: 16 bytes; NULL: a random one
+ * @max_pages: at least @memory_pages, or that is meant; the balloon may grow so far
+ */
 struct domain_config {
+	domid_t id;
+	const uint8_t *uuid;
 	const char *name;
 	uint64_t memory_pages, max_pages;
 	unsigned vcpus;
@@ -74,7 +81,54 @@ void domain_destroy(struct domain *d);
 
 /** console_input() - bytes typed at d's console; returns how many were taken (ring may be full). */
 size_t console_input(struct domain *d, const char *buf, size_t len);
-/** domain_shutdown_request() - write control/shutdown ("poweroff", "reboot", ...). 0 or -errno. */
+
+/* ---- wishes that the guest's kernel hears of by its store; 0 or -errno ---- */
+
+/** domain_shutdown_request() - write control/shutdown ("poweroff", "reboot", ...). */
 int domain_shutdown_request(struct domain *d, const char *what);
+/** domain_sysrq() - write control/sysrq: the kernel does what Alt-SysRq-@key would. */
+int domain_sysrq(struct domain *d, char key);
+/**
+ * domain_set_target() - write memory/target: the balloon is to bring the domain to @pages.
+ * -XEN_E2BIG when that is more than it may have, -XEN_EINVAL for nothing at all.
+ */
+int domain_set_target(struct domain *d, uint64_t pages);
+/** domain_set_online() - write cpu/N/availability: virtual CPUs 0 .. @n - 1 are to be up, the others not. */
+int domain_set_online(struct domain *d, unsigned n);
+
+/* ---- settings; 0 or -errno ---- */
+
+/** domain_rename() - in messages and in the store. -XEN_EINVAL: empty or too long. */
+int domain_rename(struct domain *d, const char *name);
+/** domain_set_max() - the most memory it may have; less than it has now only stops it from growing. */
+int domain_set_max(struct domain *d, uint64_t pages);
+/** domain_nmi() - virtual CPU @id takes an NMI. -XEN_ENOENT: there is none. */
+int domain_nmi(struct domain *d, unsigned id);
+
+/* ---- what there is to know ---- */
+
+enum vcpu_doing { VCPU_RUNS, VCPU_READY, VCPU_BLOCKED, VCPU_PAUSED, VCPU_OFFLINE, VCPU_DEAD };
+
+/** struct vcpu_status - @cpu_ns: time on a physical CPU so far; @pcpu: where it was last */
+struct vcpu_status {
+	enum vcpu_doing doing;
+	unsigned pcpu;
+	uint64_t cpu_ns;
+};
+
+/**
+ * struct domain_status - @target: of the balloon, @online: virtual CPUs that are up; @hypercalls and
+ * @exits (everything but system calls that the gate finished) so far
+ */
+struct domain_status {
+	uint64_t pages, max_pages, target;
+	uint64_t cpu_ns, hypercalls, exits;
+	unsigned online;
+	bool running, blocked, paused; /* any runs; all that are up wait; by control */
+};
+
+/** vcpu_get_status() - false when there is no virtual CPU @id. */
+bool vcpu_get_status(const struct domain *d, unsigned id, struct vcpu_status *out);
+void domain_get_status(const struct domain *d, struct domain_status *out);
 
 #endif

@@ -84,6 +84,8 @@ int mm_init(void);
  * mm_init(), after all. They may hold anything.
  */
 void mm_add_frames(uint64_t first, uint64_t end);
+/** mm_free_frames() - how many frames nobody has. */
+uint64_t mm_free_frames(void);
 
 /* ---- the core's heap (never guest visible) ---- */
 void *heap_alloc(size_t size); /* zeroed, 16-byte aligned, NULL when out of memory */
@@ -160,6 +162,13 @@ size_t guest_fetch(struct vcpu *v, void *dst, uint64_t va, size_t n, uint64_t *f
 /** mm_audit() - check every invariant of the frame table. Returns the number of violations
  * (logged). */
 unsigned mm_audit(void);
+
+/**
+ * mm_audit_tick() - hypercalls call it before they begin: every @mm_audit_every of them (0: never) there
+ * is an audit, and a violation stops the machine. For tests; each audit looks at all of the memory.
+ */
+extern unsigned mm_audit_every;
+void mm_audit_tick(void);
 
 /* ---- descriptors ---- */
 int mm_set_gdt(struct vcpu *v, const uint64_t *frames, unsigned entries);
