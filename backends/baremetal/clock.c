@@ -304,6 +304,11 @@ unsigned plat_cpu_id(void)
 	return this_cpu()->id;
 }
 
+void plat_cpu_relax(unsigned spins)
+{
+	cpu_relax();
+}
+
 void plat_cpu_kick(unsigned pcpu)
 {
 	/* One CPU so far: it is running core code this very moment. */

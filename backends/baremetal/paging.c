@@ -176,6 +176,17 @@ void plat_pt_leave(mfn_t mfn, unsigned level)
 	}
 }
 
+/* Not on the way into the guest only: another CPU may take the old table apart as soon as this returns. */
+void plat_base_changed(struct vcpu *v)
+{
+	struct percpu *p = this_cpu();
+
+	if (p->cr3 == v->gate.cr3_kernel || p->cr3 == v->gate.cr3_user)
+		return;
+	p->cr3 = v->gate.cr3_kernel ? v->gate.cr3_kernel : root;
+	cr3_write(p->cr3);
+}
+
 void plat_tlb_flush(uint64_t pcpus, enum plat_flush what, uint64_t va)
 {
 	struct percpu *p = this_cpu();

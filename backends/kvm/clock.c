@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -171,6 +172,15 @@ void plat_cpu_idle(void)
 		ppoll(NULL, 0, NULL, &old);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	atomic_store(&p->kicked, false);
+}
+
+void plat_cpu_relax(unsigned spins)
+{
+	/* The one waited for may not have a processor of the host's right now. */
+	if (spins % 256 == 255)
+		sched_yield();
+	else
+		__builtin_ia32_pause();
 }
 
 void plat_cpu_kick(unsigned pcpu)

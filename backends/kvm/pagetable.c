@@ -102,6 +102,11 @@ void plat_tlb_flush(uint64_t pcpus, enum plat_flush what, uint64_t va)
 			atomic_fetch_add(&machine.pcpu[i].flush_gen, 1);
 }
 
+/* CR3 is loaded on the way into the guest; in between the VM does not run. */
+void plat_base_changed(struct vcpu *v)
+{
+}
+
 void plat_cache_flush(void)
 {
 	/* Guest memory is ordinary cached memory of this process and no device looks past the caches. */

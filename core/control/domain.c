@@ -9,6 +9,7 @@
  *step. A domain that has left RUNNING never runs again.
  */
 #include <xenopus/control.h>
+#include <xenopus/cpu.h>
 #include <xenopus/domain.h>
 #include <xenopus/grant.h>
 #include <xenopus/io.h>
@@ -16,13 +17,22 @@
 #include <xen/sched.h>
 
 struct list domain_list = { &domain_list, &domain_list };
+struct spinlock domain_list_lock;
 
-struct domain *domain_by_id(domid_t id, struct domain *self)
+static void lock_list(void)
+{
+	spin_lock(&domain_list_lock, LOCK_DOMAINS);
+}
+
+static void unlock_list(void)
+{
+	spin_unlock(&domain_list_lock, LOCK_DOMAINS);
+}
+
+static struct domain *find(domid_t id)
 {
 	struct list *pos;
 
-	if (id == DOMID_SELF)
-		return self;
 	list_for_each (pos, &domain_list) {
 		struct domain *d = list_entry(pos, struct domain, link);
 
@@ -30,6 +40,48 @@ struct domain *domain_by_id(domid_t id, struct domain *self)
 			return d;
 	}
 	return NULL;
+}
+
+struct domain *domain_by_id(domid_t id, struct domain *self)
+{
+	struct domain *d;
+
+	if (id == DOMID_SELF)
+		return self;
+	lock_list();
+	d = find(id);
+	unlock_list();
+	return d;
+}
+
+static bool any_running(const struct domain *d)
+{
+	unsigned i;
+
+	for (i = 0; i < d->max_vcpus; i++)
+		if (d->vcpu[i] && __atomic_load_n(&d->vcpu[i]->sched.running, __ATOMIC_SEQ_CST))
+			return true;
+	return false;
+}
+
+/* One that still runs on another CPU is found again: that CPU notes the death when it puts it down. */
+struct domain *domain_take_stopped(void)
+{
+	struct domain *found = NULL;
+	struct list *pos;
+
+	lock_list();
+	list_for_each (pos, &domain_list) {
+		struct domain *d = list_entry(pos, struct domain, link);
+
+		if (READ_ONCE(d->state) != DOM_SHUTDOWN || d->shutdown_reported || any_running(d))
+			continue;
+		d->shutdown_reported = true;
+		found = d;
+		break;
+	}
+	unlock_list();
+	return found;
 }
 
 /*
@@ -55,9 +107,9 @@ static void make_uuid(uint8_t uuid[16], domid_t id)
 struct domain *domain_alloc(domid_t id, const char *name, unsigned max_vcpus)
 {
 	struct domain *d;
+	bool taken;
 
-	if (id >= DOMID_FIRST_RESERVED || domain_by_id(id, NULL) || !max_vcpus ||
-	    max_vcpus > MAX_VCPUS)
+	if (id >= DOMID_FIRST_RESERVED || !max_vcpus || max_vcpus > MAX_VCPUS)
 		return NULL;
 	d = heap_alloc(sizeof(*d));
 	if (!d)
@@ -67,13 +119,28 @@ struct domain *domain_alloc(domid_t id, const char *name, unsigned max_vcpus)
 	d->max_vcpus = max_vcpus;
 	xstrlcpy(d->name, name, sizeof(d->name));
 	make_uuid(d->uuid, id);
-	list_add_tail(&domain_list, &d->link);
-	return d;
+	lock_list();
+	taken = find(id);
+	if (!taken)
+		list_add_tail(&domain_list, &d->link);
+	unlock_list();
+	if (!taken)
+		return d;
+	heap_free(d);
+	return NULL;
+}
+
+static void leave_list(struct domain *d)
+{
+	lock_list();
+	list_del(&d->link);
+	unlock_list();
 }
 
 void domain_free(struct domain *d)
 {
-	list_del(&d->link);
+	leave_list(d);
+	cpu_come_round(cpu_all());
 	heap_free(d);
 }
 
@@ -126,9 +193,12 @@ static void vcpu_release(struct vcpu *v)
 
 void domain_destroy(struct domain *d)
 {
-	ASSERT(d->state != DOM_RUNNING ||
-	       (d->vcpu[0] && d->vcpu[0]->sched.pause_flags & VPF_PAUSED));
-	d->state = DOM_DYING;
+	ASSERT(READ_ONCE(d->state) != DOM_RUNNING ||
+	       (d->vcpu[0] && READ_ONCE(d->vcpu[0]->sched.pause_flags) & VPF_PAUSED));
+	WRITE_ONCE(d->state, DOM_DYING);
+	domain_pause(d);
+	/* Nobody starts to run it any more, and nobody who does not know that it is dying is still at it. */
+	cpu_come_round(cpu_all());
 
 	if (d->console)
 		console_detach(d);
@@ -140,9 +210,11 @@ void domain_destroy(struct domain *d)
 	domain_event_destroy(d);
 	domain_mm_destroy(d);
 	grant_destroy(d);
+	leave_list(d);
+	cpu_come_round(cpu_all());
 	for (unsigned i = 0; i < d->max_vcpus; i++)
 		heap_free(d->vcpu[i]);
-	domain_free(d);
+	heap_free(d);
 }
 
 static void for_each_vcpu(struct domain *d, void (*fn)(struct vcpu *v, uint32_t flag),

@@ -2,10 +2,10 @@
 /*
  * The main loop of a physical CPU, the same in every home:
  *
- *	home work -> timers -> pick -> switch -> deliver -> ring 3 -> handle the trap -> again
+ *	others' requests -> home work -> timers -> pick -> switch -> deliver -> ring 3 -> handle the trap -> again
  *
  * What it does once per exit of a guest must be little: as long as the same virtual CPU goes on and
- * nothing came from outside (a kick, which every interrupt is), the round is short:
+ * nothing came from outside (a kick, which every interrupt is, or a request of another CPU's), the round is short:
  *
  *	deliver -> ring 3 -> handle the trap -> again
  *
@@ -14,18 +14,17 @@
  * that one only waits for an event and will probably be next again.
  */
 #include <xenopus/core.h>
+#include <xenopus/cpu.h>
 #include <xenopus/domain.h>
 #include <xenopus/io.h>
 #include <xenopus/platform.h>
 #include <xen/vcpu.h>
 
-#define MAX_PCPUS 64
-
 static struct cpu {
 	struct vcpu *working;
 	struct vcpu *loaded;
 	struct vcpu *current; /* @working while its traps are handled, else NULL */
-} cpus[MAX_PCPUS];
+} __attribute__((aligned(64))) cpus[MAX_PCPUS];
 
 static bool stopping;
 
@@ -33,9 +32,9 @@ int core_init(void)
 {
 	int rc;
 
-	ASSERT(plat_info()->pcpus >= 1 && plat_info()->pcpus <= MAX_PCPUS);
 	stopping = false;
 	memset(cpus, 0, sizeof(cpus));
+	cpus_init();
 	rc = mm_init();
 	if (rc)
 		return rc;
@@ -50,12 +49,45 @@ void core_stop(void)
 
 	__atomic_store_n(&stopping, true, __ATOMIC_SEQ_CST);
 	for (i = 0; i < plat_info()->pcpus; i++)
-		plat_cpu_kick(i);
+		cpu_request(i);
 }
 
 struct vcpu *current_vcpu(void)
 {
 	return cpus[plat_cpu_id()].current;
+}
+
+static void set_loaded(struct vcpu *v, bool loaded)
+{
+	__atomic_store_n(&v->sched.loaded, loaded, __ATOMIC_SEQ_CST);
+}
+
+/* @v's state leaves this CPU; its domain has no translations here any more. */
+static void unload(struct cpu *c)
+{
+	struct vcpu *v = c->loaded;
+
+	plat_cpu_switch(v, NULL);
+	c->loaded = NULL;
+	mm_domain_off_cpu(v->domain);
+	set_loaded(v, false);
+}
+
+static void load(struct cpu *c, struct vcpu *next)
+{
+	struct vcpu *old = c->loaded;
+
+	if (next == old)
+		return;
+	mm_domain_on_cpu(next->domain);
+	set_loaded(next, true);
+	plat_cpu_switch(old, next);
+	c->loaded = next;
+	if (!old)
+		return;
+	if (old->domain != next->domain)
+		mm_domain_off_cpu(old->domain);
+	set_loaded(old, false);
 }
 
 /* This CPU works for @next (NULL: nobody) from now on. */
@@ -64,34 +96,22 @@ static void switch_to(struct cpu *c, struct vcpu *next)
 	struct vcpu *prev = c->working;
 
 	if (prev) {
-		prev->sched.running = false;
 		time_sched_out(prev);
-		time_set_runstate(prev, vcpu_idle_runstate(prev));
+		sched_put(prev);
 	}
 	if (next) {
-		if (next != c->loaded) {
-			plat_cpu_switch(c->loaded, next);
-			if (c->loaded)
-				c->loaded->sched.loaded = false;
-			c->loaded = next;
-			next->sched.loaded = true;
-		}
-		next->sched.running = true;
+		__atomic_store_n(&next->sched.running, true, __ATOMIC_SEQ_CST);
+		load(c, next);
+		mm_descriptors_refresh(next);
 		time_set_runstate(next, RUNSTATE_running);
 		time_sched_in(next);
 	}
 	c->working = next;
 }
 
-static void unload(struct cpu *c)
-{
-	plat_cpu_switch(c->loaded, NULL);
-	c->loaded->sched.loaded = false;
-	c->loaded = NULL;
-}
-
 void cpu_unload(struct vcpu *v)
 {
+	unsigned spins = 0;
 	struct cpu *c = &cpus[plat_cpu_id()];
 
 	if (c->working == v)
@@ -100,53 +120,41 @@ void cpu_unload(struct vcpu *v)
 		c->current = NULL;
 	if (c->loaded == v)
 		unload(c);
-	/* Another CPU's hold can only be given up by that CPU; its owner pauses and waits first. */
-	ASSERT(!v->sched.running && !v->sched.loaded);
-}
-
-static bool any_running(const struct domain *d)
-{
-	unsigned i;
-
-	for (i = 0; i < d->max_vcpus; i++)
-		if (d->vcpu[i] && d->vcpu[i]->sched.running)
-			return true;
-	return false;
+	/* Another CPU's hold only that CPU can give up. */
+	__atomic_store_n(&v->sched.evict, true, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&v->sched.loaded, __ATOMIC_SEQ_CST) ||
+	       __atomic_load_n(&v->sched.running, __ATOMIC_SEQ_CST)) {
+		if (!(spins & 1023))
+			cpu_request(sched_pcpu(v));
+		cpu_answer();
+		plat_cpu_relax(spins++);
+	}
+	__atomic_store_n(&v->sched.evict, false, __ATOMIC_SEQ_CST);
 }
 
 /*
  * Tell the home about domains that have stopped. It may destroy them there and then, so this CPU
- * must not hold anything of theirs, and the walk starts over after each.
+ * must not hold anything of theirs. One whose virtual CPUs still run elsewhere is heard of again when the last of them
+ * is put down.
  */
 static void report_shutdowns(struct cpu *c)
 {
-	struct list *pos;
+	struct domain *d;
 
-again:
-	list_for_each(pos, &domain_list) {
-		struct domain *d = list_entry(pos, struct domain, link);
-
-		if (d->state != DOM_SHUTDOWN || d->shutdown_reported)
-			continue;
-		if (any_running(d)) { /* on another CPU, which was kicked: come back */
-			sched_note_death();
-			continue;
-		}
+	while ((d = domain_take_stopped())) {
 		if (c->loaded && c->loaded->domain == d)
 			unload(c);
-		d->shutdown_reported = true;
 		plat_domain_shutdown(d, d->shutdown_reason);
-		goto again;
 	}
 }
 
 /* NMI first; if its handler was entered with events masked, the upcall waits for its return. */
 static void deliver(struct vcpu *v)
 {
-	if (v->arch.nmi_pending && !v->arch.nmi_masked)
+	if (READ_ONCE(v->arch.nmi_pending) && !v->arch.nmi_masked)
 		arch_deliver_nmi(v);
 	if (READ_ONCE(v->gate.vcpu_info->evtchn_upcall_pending) && vcpu_upcall_pending(v)) {
-		v->domain->stats.upcalls++;
+		stat_inc(&v->domain->stats.upcalls);
 		arch_deliver_upcall(v);
 	}
 }
@@ -163,14 +171,17 @@ static bool run_once(struct vcpu *v)
 	if (!vcpu_flags_runnable(&v->sched))
 		return false;
 	timers_program();
+	if (!cpu_enter_guest())
+		return false;
 	plat_cpu_run(v, &t);
+	cpu_leave();
 	if (t.cause == TRAP_KICK) {
-		v->domain->stats.kicks++;
+		stat_inc(&v->domain->stats.kicks);
 		timers_kicked();
 		return false;
 	}
 	arch_handle_trap(v, &t);
-	return vcpu_flags_runnable(&v->sched) && !v->sched.reconsider;
+	return vcpu_flags_runnable(&v->sched);
 }
 
 /* Short rounds at a time; after these even a guest that only makes hypercalls lets the loop look around. */
@@ -184,33 +195,55 @@ static void run(struct cpu *c, struct vcpu *v)
 	c->current = NULL;
 }
 
+/* What others have asked of this CPU beside its coming here. */
+static void heed(struct cpu *c)
+{
+	if (c->working)
+		mm_descriptors_refresh(c->working);
+	if (c->loaded && __atomic_load_n(&c->loaded->sched.evict, __ATOMIC_SEQ_CST)) {
+		if (c->working == c->loaded)
+			switch_to(c, NULL);
+		unload(c);
+	}
+}
+
+static void idle(void)
+{
+	timers_program();
+	if (!cpu_enter_idle())
+		return;
+	plat_cpu_idle();
+	cpu_leave();
+	timers_kicked();
+}
+
 void core_cpu_loop(void)
 {
 	struct cpu *c = &cpus[plat_cpu_id()];
+	bool first = plat_cpu_id() == 0;
 	struct vcpu *v;
 
+	cpu_starts();
 	while (!__atomic_load_n(&stopping, __ATOMIC_ACQUIRE)) {
+		if (cpu_top())
+			heed(c);
 		plat_poll();
 		timers_run();
 		v = sched_pick();
-		if (v)
-			v->sched.reconsider = false;
 		if (v != c->working)
 			switch_to(c, v);
-		if (sched_take_deaths()) {
+		if (first && sched_take_deaths()) {
 			report_shutdowns(c);
 			continue; /* the home may have changed everything */
 		}
-		if (v) {
+		if (v)
 			run(c, v);
-		} else {
-			timers_program();
-			plat_cpu_idle();
-			timers_kicked();
-		}
+		else
+			idle();
 	}
 	if (c->working)
 		switch_to(c, NULL);
 	if (c->loaded)
 		unload(c);
+	cpu_stops();
 }

@@ -6,6 +6,41 @@
  */
 #include "evtchn.h"
 
+/* The domain at the other end of @port, @d itself when there is none. */
+static struct domain *other_end(struct domain *d, uint32_t port)
+{
+	const struct evtchn *c = evtchn_lookup(d, port);
+
+	return c && c->state == ECS_INTERDOMAIN ? c->u.remote.domain : d;
+}
+
+/* A domain seen at the other end stays while we look: nobody frees one before this CPU came round its loop. */
+struct domain *evtchn_lock_ends(struct domain *d, uint32_t port)
+{
+	struct domain *rd;
+
+	evtchn_lock(d);
+	rd = other_end(d, port);
+	while (rd != d) {
+		struct domain *want = rd;
+
+		evtchn_unlock(d);
+		spin_lock_two(&d->event.lock, &want->event.lock, LOCK_EVENT);
+		rd = other_end(d, port);
+		if (rd == want)
+			return rd;
+		evtchn_unlock_ends(d, want);
+		evtchn_lock(d);
+		rd = other_end(d, port);
+	}
+	return d;
+}
+
+void evtchn_unlock_ends(struct domain *d, struct domain *other)
+{
+	spin_unlock_two(&d->event.lock, &other->event.lock, LOCK_EVENT);
+}
+
 struct evtchn *evtchn_lookup(const struct domain *d, uint32_t port)
 {
 	const struct evtchn_table *t = d->event.table;
@@ -62,10 +97,12 @@ void domain_event_destroy(struct domain *d)
 	if (!t)
 		return;
 	evtchn_reset(d); /* peers must not keep a pointer to this domain */
+	evtchn_lock(d);
+	d->event.table = NULL;
+	evtchn_unlock(d);
 	for (i = 0; i < t->buckets; i++)
 		heap_free(t->bucket[i]);
 	heap_free(t);
-	d->event.table = NULL;
 }
 
 /*
@@ -79,7 +116,7 @@ int evtchn_alloc(struct domain *d, struct evtchn **out)
 	uint32_t port;
 	int rc;
 
-	if (d->state == DOM_DYING)
+	if (READ_ONCE(d->state) == DOM_DYING)
 		return -XEN_EINVAL;
 	for (port = t->lowest;; port++) {
 		struct evtchn *c;
@@ -124,7 +161,7 @@ void evtchn_free(struct domain *d, struct evtchn *c)
 
 void evtchn_set_pending(struct domain *d, struct evtchn *c)
 {
-	if (d->state == DOM_DYING || !d->vcpu[c->notify_vcpu])
+	if (READ_ONCE(d->state) == DOM_DYING || !d->vcpu[c->notify_vcpu])
 		return; /* being taken apart: nobody will look any more */
 	if (d->event.table->fifo)
 		fifo_set_pending(d, c);
@@ -137,71 +174,104 @@ bool evtchn_is_pending(const struct domain *d, const struct evtchn *c)
 	return d->event.table->fifo ? fifo_is_pending(d, c) : twolevel_is_pending(d, c);
 }
 
+static bool in_use(const struct evtchn *c)
+{
+	return c && c->state > ECS_RESERVED;
+}
+
 bool evtchn_port_usable(struct domain *d, uint32_t port)
 {
-	struct evtchn *c = evtchn_lookup(d, port);
+	bool usable;
 
-	return c && c->state > ECS_RESERVED;
+	evtchn_lock(d);
+	usable = in_use(evtchn_lookup(d, port));
+	evtchn_unlock(d);
+	return usable;
 }
 
 bool evtchn_port_pending(struct domain *d, uint32_t port)
 {
-	return evtchn_port_usable(d, port) && evtchn_is_pending(d, evtchn_lookup(d, port));
+	struct evtchn *c;
+	bool pending;
+
+	evtchn_lock(d);
+	c = evtchn_lookup(d, port);
+	pending = in_use(c) && evtchn_is_pending(d, c);
+	evtchn_unlock(d);
+	return pending;
 }
 
 int evtchn_unmask(struct domain *d, uint32_t port)
 {
-	struct evtchn *c = evtchn_lookup(d, port);
+	struct evtchn *c;
+	int rc = -XEN_EINVAL;
 
-	if (!c || c->state <= ECS_RESERVED)
-		return -XEN_EINVAL;
-	if (d->event.table->fifo)
-		fifo_unmask(d, c);
-	else
-		twolevel_unmask(d, c);
-	return 0;
+	evtchn_lock(d);
+	c = evtchn_lookup(d, port);
+	if (in_use(c)) {
+		rc = 0;
+		if (d->event.table->fifo)
+			fifo_unmask(d, c);
+		else
+			twolevel_unmask(d, c);
+	}
+	evtchn_unlock(d);
+	return rc;
 }
 
 int evtchn_send(struct domain *d, uint32_t port)
 {
-	struct evtchn *c = evtchn_lookup(d, port), *rc;
+	struct domain *rd = evtchn_lock_ends(d, port);
+	struct evtchn *c = evtchn_lookup(d, port);
+	evtchn_notify_fn *notify = NULL;
+	void *data = NULL;
+	int rc = 0;
 
-	if (!c)
-		return -XEN_EINVAL;
-	switch (c->state) {
+	switch (c ? (enum evtchn_state)c->state : ECS_FREE) {
 	case ECS_CORE:
-		c->u.core.notify(d, port, c->u.core.data);
-		return 0;
+		notify = c->u.core.notify;
+		data = c->u.core.data;
+		break;
 	case ECS_INTERDOMAIN:
-		rc = evtchn_lookup(c->u.remote.domain, c->u.remote.port);
-		evtchn_set_pending(c->u.remote.domain, rc);
-		return 0;
+		evtchn_set_pending(rd, evtchn_lookup(rd, c->u.remote.port));
+		break;
 	case ECS_IPI:
 		evtchn_set_pending(d, c);
-		return 0;
+		break;
 	case ECS_UNBOUND:
-		return 0; /* nobody there to hear it; whoever binds finds the port pending */
+		break; /* nobody there to hear it; whoever binds finds the port pending */
 	default:
-		return -XEN_EINVAL;
+		rc = -XEN_EINVAL;
+		break;
 	}
+	evtchn_unlock_ends(d, rd);
+	if (notify) /* takes locks of its own, and may well answer by an event */
+		notify(d, port, data);
+	return rc;
 }
 
 void evtchn_notify_guest(struct domain *d, uint32_t port)
 {
-	struct evtchn *c = evtchn_lookup(d, port);
+	struct evtchn *c;
 
+	evtchn_lock(d);
+	c = evtchn_lookup(d, port);
 	if (c && c->state == ECS_CORE)
 		evtchn_set_pending(d, c);
+	evtchn_unlock(d);
 }
 
 void evtchn_raise_virq(struct vcpu *v, unsigned virq)
 {
+	struct domain *d = v->domain;
 	uint32_t port;
 
 	ASSERT(virq < EVTCHN_NR_VIRQS);
+	evtchn_lock(d);
 	port = v->event.virq_port[virq];
 	if (port)
-		evtchn_set_pending(v->domain, evtchn_lookup(v->domain, port));
+		evtchn_set_pending(d, evtchn_lookup(d, port));
+	evtchn_unlock(d);
 }
 
 /* ---- SCHEDOP_poll ---- */
@@ -227,9 +297,11 @@ void evtchn_check_pollers(struct domain *d, uint32_t port)
 
 	while (left) {
 		struct vcpu *v = d->vcpu[__builtin_ctzll(left)];
+		uint32_t polls;
 
 		left &= left - 1;
-		if (v->sched.poll_port == port || v->sched.poll_port == POLL_SEVERAL)
+		polls = READ_ONCE(v->sched.poll_port);
+		if (polls == port || polls == POLL_SEVERAL)
 			vcpu_unblock(v); /* ends the poll */
 	}
 }

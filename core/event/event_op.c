@@ -57,7 +57,7 @@ static long op_bind_interdomain(struct vcpu *v, uint64_t va)
 	if (guest_copy_from(v, &op, va, sizeof(op)))
 		return -XEN_EFAULT;
 	rd = domain_by_id(op.remote_dom, v->domain);
-	if (!rd || !rd->event.table)
+	if (!rd || !READ_ONCE(rd->event.table))
 		return -XEN_ESRCH;
 	port = evtchn_bind_interdomain(v->domain, rd, op.remote_port);
 	op.local_port = (uint32_t)port;
@@ -88,10 +88,46 @@ static long op_bind_ipi(struct vcpu *v, uint64_t va)
 	return give_port(v, port, va, &op, sizeof(op));
 }
 
+static int status(struct domain *d, struct evtchn_status *op)
+{
+	const struct evtchn *c = evtchn_lookup(d, op->port);
+
+	if (!c)
+		return -XEN_EINVAL;
+	switch (c->state) {
+	case ECS_UNBOUND:
+		op->status = EVTCHNSTAT_unbound;
+		op->u.unbound.dom = c->u.unbound_for;
+		break;
+	case ECS_INTERDOMAIN:
+		op->status = EVTCHNSTAT_interdomain;
+		op->u.interdomain.dom = c->u.remote.domain->id;
+		op->u.interdomain.port = c->u.remote.port;
+		break;
+	case ECS_CORE:
+		/* To the guest, the core's back-ends live in domain 0. */
+		op->status = EVTCHNSTAT_interdomain;
+		op->u.interdomain.dom = 0;
+		op->u.interdomain.port = c->port;
+		break;
+	case ECS_VIRQ:
+		op->status = EVTCHNSTAT_virq;
+		op->u.virq = c->u.virq;
+		break;
+	case ECS_IPI:
+		op->status = EVTCHNSTAT_ipi;
+		break;
+	default:
+		op->status = EVTCHNSTAT_closed;
+		break;
+	}
+	op->vcpu = c->notify_vcpu;
+	return 0;
+}
+
 static long op_status(struct vcpu *v, uint64_t va)
 {
 	struct evtchn_status op;
-	const struct evtchn *c;
 	struct domain *d;
 	int rc;
 
@@ -100,37 +136,11 @@ static long op_status(struct vcpu *v, uint64_t va)
 	rc = own_domain(v, op.dom, &d);
 	if (rc)
 		return rc;
-	c = evtchn_lookup(d, op.port);
-	if (!c)
-		return -XEN_EINVAL;
-	switch (c->state) {
-	case ECS_UNBOUND:
-		op.status = EVTCHNSTAT_unbound;
-		op.u.unbound.dom = c->u.unbound_for;
-		break;
-	case ECS_INTERDOMAIN:
-		op.status = EVTCHNSTAT_interdomain;
-		op.u.interdomain.dom = c->u.remote.domain->id;
-		op.u.interdomain.port = c->u.remote.port;
-		break;
-	case ECS_CORE:
-		/* To the guest, the core's back-ends live in domain 0. */
-		op.status = EVTCHNSTAT_interdomain;
-		op.u.interdomain.dom = 0;
-		op.u.interdomain.port = c->port;
-		break;
-	case ECS_VIRQ:
-		op.status = EVTCHNSTAT_virq;
-		op.u.virq = c->u.virq;
-		break;
-	case ECS_IPI:
-		op.status = EVTCHNSTAT_ipi;
-		break;
-	default:
-		op.status = EVTCHNSTAT_closed;
-		break;
-	}
-	op.vcpu = c->notify_vcpu;
+	evtchn_lock(d);
+	rc = status(d, &op);
+	evtchn_unlock(d);
+	if (rc)
+		return rc;
 	return guest_copy_to(v, va, &op, sizeof(op)) ? -XEN_EFAULT : 0;
 }
 
@@ -191,22 +201,31 @@ static long op_expand_array(struct vcpu *v, uint64_t va)
 	return fifo_expand_array(v->domain, MFN(op.array_gfn));
 }
 
+static int set_priority(struct domain *d, const struct evtchn_set_priority *op)
+{
+	struct evtchn *c = evtchn_lookup(d, op->port);
+
+	if (!c || c->state <= ECS_RESERVED)
+		return -XEN_EINVAL;
+	if (!d->event.table->fifo)
+		return -XEN_ENOSYS; /* the two-level ABI knows no priorities */
+	if (op->priority > EVTCHN_FIFO_PRIORITY_MIN)
+		return -XEN_EINVAL;
+	c->priority = (uint8_t)op->priority; /* from the next event on */
+	return 0;
+}
+
 static long op_set_priority(struct vcpu *v, uint64_t va)
 {
 	struct evtchn_set_priority op;
-	struct evtchn *c;
+	int rc;
 
 	if (guest_copy_from(v, &op, va, sizeof(op)))
 		return -XEN_EFAULT;
-	c = evtchn_lookup(v->domain, op.port);
-	if (!c || c->state <= ECS_RESERVED)
-		return -XEN_EINVAL;
-	if (!v->domain->event.table->fifo)
-		return -XEN_ENOSYS; /* the two-level ABI knows no priorities */
-	if (op.priority > EVTCHN_FIFO_PRIORITY_MIN)
-		return -XEN_EINVAL;
-	c->priority = (uint8_t)op.priority; /* from the next event on */
-	return 0;
+	evtchn_lock(v->domain);
+	rc = set_priority(v->domain, &op);
+	evtchn_unlock(v->domain);
+	return rc;
 }
 
 long do_event_channel_op(struct vcpu *v, struct hypercall_args *a)

@@ -80,18 +80,41 @@ struct evtchn_table {
 	uint64_t pollers;
 };
 
+static inline void evtchn_lock(struct domain *d)
+{
+	spin_lock(&d->event.lock, LOCK_EVENT);
+}
+
+static inline void evtchn_unlock(struct domain *d)
+{
+	spin_unlock(&d->event.lock, LOCK_EVENT);
+}
+
+/*
+ * Unless it says otherwise, a function of this header is called with the domain's event lock held. Those that return
+ * an error or a port to the guest (EVTCHNOP_*) take it themselves.
+ */
+
 /* channel.c */
+/**
+ * evtchn_lock_ends() - lock @d and, when @port is interdomain, the domain at its other end, which is
+ * returned; @d itself otherwise. evtchn_unlock_ends() undoes it.
+ */
+struct domain *evtchn_lock_ends(struct domain *d, uint32_t port);
+void evtchn_unlock_ends(struct domain *d, struct domain *other);
 struct evtchn *evtchn_lookup(const struct domain *d, uint32_t port); /* NULL: no such port */
 struct vcpu *evtchn_vcpu(const struct domain *d, uint32_t id); /* NULL: no such virtual CPU */
 int evtchn_alloc(struct domain *d, struct evtchn **out); /* to be given a state at once */
 void evtchn_free(struct domain *d, struct evtchn *c);
 void evtchn_set_pending(struct domain *d, struct evtchn *c);
 bool evtchn_is_pending(const struct domain *d, const struct evtchn *c);
+/* Without the lock: */
 int evtchn_unmask(struct domain *d, uint32_t port);
 int evtchn_send(struct domain *d, uint32_t port);
+/* With it: */
 void evtchn_check_pollers(struct domain *d, uint32_t port);
 
-/* bind.c: as EVTCHNOP_*; binds return the port */
+/* bind.c: as EVTCHNOP_*; binds return the port. Without the lock. */
 int evtchn_bind_interdomain(struct domain *d, struct domain *rd, uint32_t remote_port);
 int evtchn_bind_virq(struct domain *d, uint32_t virq, uint32_t vcpu);
 int evtchn_bind_ipi(struct domain *d, uint32_t vcpu);
@@ -106,8 +129,10 @@ void twolevel_unmask(struct domain *d, struct evtchn *c);
 bool twolevel_is_pending(const struct domain *d, const struct evtchn *c);
 
 /* fifo.c */
+/* Without the lock: */
 int fifo_init_control(struct domain *d, uint32_t vcpu, mfn_t mfn, uint32_t offset);
 int fifo_expand_array(struct domain *d, mfn_t mfn);
+/* With it: */
 void fifo_destroy(struct domain *d);
 void fifo_destroy_vcpu(struct vcpu *v);
 event_word_t *fifo_word(const struct domain *d, uint32_t port); /* NULL: array page not there */

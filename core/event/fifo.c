@@ -84,7 +84,7 @@ static void save_pending(struct domain *d)
 	}
 }
 
-int fifo_init_control(struct domain *d, uint32_t vcpu, mfn_t mfn, uint32_t offset)
+static int init_control(struct domain *d, uint32_t vcpu, mfn_t mfn, uint32_t offset)
 {
 	struct vcpu *v = evtchn_vcpu(d, vcpu);
 	bool first = !d->event.table->fifo;
@@ -112,7 +112,17 @@ int fifo_init_control(struct domain *d, uint32_t vcpu, mfn_t mfn, uint32_t offse
 	return 0;
 }
 
-int fifo_expand_array(struct domain *d, mfn_t mfn)
+int fifo_init_control(struct domain *d, uint32_t vcpu, mfn_t mfn, uint32_t offset)
+{
+	int rc;
+
+	evtchn_lock(d);
+	rc = init_control(d, vcpu, mfn, offset);
+	evtchn_unlock(d);
+	return rc;
+}
+
+static int expand_array(struct domain *d, mfn_t mfn)
 {
 	struct fifo_array *a = d->event.table->fifo;
 	uint32_t port, end;
@@ -142,4 +152,14 @@ int fifo_expand_array(struct domain *d, mfn_t mfn)
 		}
 	}
 	return 0;
+}
+
+int fifo_expand_array(struct domain *d, mfn_t mfn)
+{
+	int rc;
+
+	evtchn_lock(d);
+	rc = expand_array(d, mfn);
+	evtchn_unlock(d);
+	return rc;
 }

@@ -34,6 +34,7 @@ int vcpu_event_init(struct vcpu *v)
 
 void vcpu_event_destroy(struct vcpu *v)
 {
+	evtchn_lock(v->domain);
 	fifo_destroy_vcpu(v);
 	if (v->event.info_page)
 		mm_unmap_shared(v->event.info_page);
@@ -41,6 +42,7 @@ void vcpu_event_destroy(struct vcpu *v)
 	heap_free(v->event.dummy);
 	v->event.dummy = NULL;
 	v->gate.vcpu_info = NULL;
+	evtchn_unlock(v->domain);
 }
 
 bool vcpu_info_placed(const struct vcpu *v)
@@ -48,7 +50,7 @@ bool vcpu_info_placed(const struct vcpu *v)
 	return !v->event.dummy || v->gate.vcpu_info != v->event.dummy;
 }
 
-int vcpu_info_register(struct vcpu *v, mfn_t mfn, unsigned offset)
+static int move_info(struct vcpu *v, mfn_t mfn, unsigned offset)
 {
 	struct vcpu_info *info;
 	void *page;
@@ -75,6 +77,16 @@ int vcpu_info_register(struct vcpu *v, mfn_t mfn, unsigned offset)
 	WRITE_ONCE(info->evtchn_upcall_pending, 0);
 	vcpu_mark_events_pending(v);
 	return 0;
+}
+
+int vcpu_info_register(struct vcpu *v, mfn_t mfn, unsigned offset)
+{
+	int rc;
+
+	evtchn_lock(v->domain);
+	rc = move_info(v, mfn, offset);
+	evtchn_unlock(v->domain);
+	return rc;
 }
 
 bool vcpu_upcall_pending(const struct vcpu *v)

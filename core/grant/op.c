@@ -203,7 +203,8 @@ static long run_list(struct vcpu *v, struct hypercall_args *a, const struct list
 	return 0;
 }
 
-long do_grant_table_op(struct vcpu *v, struct hypercall_args *a)
+/* No guest may name another domain yet, so the lock of its own is all it needs. */
+static long grant_table_op(struct vcpu *v, struct hypercall_args *a)
 {
 	uint32_t cmd = (uint32_t)a->arg[0], count = (uint32_t)a->arg[2];
 
@@ -225,4 +226,14 @@ long do_grant_table_op(struct vcpu *v, struct hypercall_args *a)
 			return -XEN_ENOSYS;
 		return run_list(v, a, &list_ops[cmd]);
 	}
+}
+
+long do_grant_table_op(struct vcpu *v, struct hypercall_args *a)
+{
+	long ret;
+
+	spin_lock(&v->domain->grant_lock, LOCK_GRANT);
+	ret = grant_table_op(v, a);
+	spin_unlock(&v->domain->grant_lock, LOCK_GRANT);
+	return ret;
 }

@@ -10,6 +10,7 @@
  * unprivileged domain. A long handler asks hypercall_preempt() between steps; when told to stop it
  * leaves its progress in its arguments, and the guest executes the same SYSCALL again.
  */
+#include <xenopus/cpu.h>
 #include <xenopus/domain.h>
 #include <xenopus/hypercall.h>
 #include <xenopus/platform.h>
@@ -84,8 +85,6 @@ const char *hypercall_name(unsigned nr)
 }
 
 /* ---- the preemption budget ---- */
-
-#define MAX_PCPUS 64
 
 /*
  * Per physical CPU: until when the hypercall in progress may run, 0 outside of one (work of the

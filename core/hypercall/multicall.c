@@ -67,7 +67,7 @@ static long run_list(struct vcpu *v, struct hypercall_args *a, uint64_t *inner_t
 		a->arg[0] = va + sizeof(e);
 		a->arg[1]--;
 		/* The entry may have ended the domain. */
-		if (v->domain->state != DOM_RUNNING)
+		if (READ_ONCE(v->domain->state) != DOM_RUNNING)
 			break;
 	}
 	return 0;

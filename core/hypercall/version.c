@@ -27,7 +27,7 @@ static uint32_t features(const struct domain *d)
 {
 	uint32_t f = CORE_FEATURES;
 
-	if (d->mm.vm_assist & (1u << VMASST_TYPE_pae_extended_cr3))
+	if (READ_ONCE(d->mm.vm_assist) & (1u << VMASST_TYPE_pae_extended_cr3))
 		f |= FEATURE(pae_pgdir_above_4gb);
 	return f;
 }

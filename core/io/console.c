@@ -18,6 +18,7 @@
 #define BACKLOG 4096u /* typed, but not yet in the ring: a pasted page */
 
 struct domain_console {
+	struct spinlock lock;
 	struct xencons_interface *ring;
 	uint32_t port;
 	uint32_t out_cons, in_prod;
@@ -80,24 +81,32 @@ static bool fill(struct domain_console *c)
 static void console_notify(struct domain *d, uint32_t port, void *data)
 {
 	struct domain_console *c = data;
-	bool drained = drain(d, c), filled = fill(c);
+	bool changed;
 
-	if (drained || filled)
+	spin_lock(&c->lock, LOCK_CONSOLE);
+	changed = drain(d, c);
+	changed |= fill(c);
+	spin_unlock(&c->lock, LOCK_CONSOLE);
+	if (changed)
 		evtchn_notify_guest(d, port);
 }
 
 size_t console_input(struct domain *d, const char *buf, size_t len)
 {
 	struct domain_console *c = d->console;
+	bool filled;
 	size_t n;
 
 	if (!c)
 		return 0;
+	spin_lock(&c->lock, LOCK_CONSOLE);
 	n = min_t(size_t, len, BACKLOG - c->backlog_len);
 	for (size_t i = 0; i < n; i++)
 		c->backlog[(c->backlog_head + c->backlog_len + i) % BACKLOG] = buf[i];
 	c->backlog_len += (uint32_t)n;
-	if (fill(c))
+	filled = fill(c);
+	spin_unlock(&c->lock, LOCK_CONSOLE);
+	if (filled)
 		evtchn_notify_guest(d, c->port);
 	return n;
 }

@@ -232,7 +232,7 @@ static unsigned alloc_window(struct audit *a)
 	return (unsigned)pages;
 }
 
-unsigned mm_audit(void)
+static unsigned audit(void)
 {
 	struct audit a = {.violations = 0};
 	unsigned pages = alloc_window(&a);
@@ -254,4 +254,14 @@ unsigned mm_audit(void)
 	}
 	heap_free_pages(a.expect, pages);
 	return a.violations;
+}
+
+unsigned mm_audit(void)
+{
+	unsigned violations;
+
+	cpu_stop_others();
+	violations = audit();
+	cpu_resume_others();
+	return violations;
 }

@@ -39,12 +39,22 @@ int base_unpin(struct domain *d, mfn_t mfn, bool preemptible)
 
 int mm_pin_table(struct domain *d, mfn_t mfn, unsigned level)
 {
-	return base_pin(d, mfn, level, false);
+	int rc;
+
+	mm_lock(d);
+	rc = base_pin(d, mfn, level, false);
+	mm_unlock(d);
+	return rc;
 }
 
 int mm_unpin_table(struct domain *d, mfn_t mfn)
 {
-	return base_unpin(d, mfn, false);
+	int rc;
+
+	mm_lock(d);
+	rc = base_unpin(d, mfn, false);
+	mm_unlock(d);
+	return rc;
 }
 
 static int set_base(struct vcpu *v, uint64_t *cr3, mfn_t mfn, bool preemptible)
@@ -58,6 +68,8 @@ static int set_base(struct vcpu *v, uint64_t *cr3, mfn_t mfn, bool preemptible)
 			return rc;
 	}
 	*cr3 = mfn.n << PAGE_SHIFT;
+	if (v == current_vcpu())
+		plat_base_changed(v);
 	if (old)
 		ref_type_put(frame_at(old >> PAGE_SHIFT), preemptible);
 	return 0;
@@ -71,7 +83,7 @@ int base_set_kernel(struct vcpu *v, mfn_t mfn, bool preemptible)
 		return -XEN_EINVAL;
 	if (v->gate.cr3_kernel == mfn.n << PAGE_SHIFT) {
 		/* Loading CR3 with what it holds is how one flushes. */
-		flush_tlb(UINT64_C(1) << plat_cpu_id());
+		flush_tlb(cpu_bit(plat_cpu_id()));
 		return 0;
 	}
 	rc = set_base(v, &v->gate.cr3_kernel, mfn, preemptible);
@@ -97,16 +109,33 @@ int base_set_user(struct vcpu *v, mfn_t mfn, bool preemptible)
 
 int mm_set_kernel_base(struct vcpu *v, mfn_t mfn)
 {
-	return base_set_kernel(v, mfn, false);
+	int rc;
+
+	mm_lock(v->domain);
+	rc = base_set_kernel(v, mfn, false);
+	mm_unlock(v->domain);
+	return rc;
 }
 
 int mm_set_user_base(struct vcpu *v, mfn_t mfn)
 {
-	return base_set_user(v, mfn, false);
+	int rc;
+
+	mm_lock(v->domain);
+	rc = base_set_user(v, mfn, false);
+	mm_unlock(v->domain);
+	return rc;
+}
+
+void base_drop(struct vcpu *v)
+{
+	set_base(v, &v->gate.cr3_kernel, MFN(0), false);
+	set_base(v, &v->gate.cr3_user, MFN(0), false);
 }
 
 void mm_drop_bases(struct vcpu *v)
 {
-	set_base(v, &v->gate.cr3_kernel, MFN(0), false);
-	set_base(v, &v->gate.cr3_user, MFN(0), false);
+	mm_lock(v->domain);
+	base_drop(v);
+	mm_unlock(v->domain);
 }

@@ -8,6 +8,7 @@
  */
 #include "frame.h"
 
+static struct spinlock lock;
 static uint32_t head[BUDDY_MAX_ORDER + 1];
 static uint64_t free_count;
 
@@ -45,7 +46,7 @@ void buddy_reset(void)
 
 uint64_t buddy_free_frames(void)
 {
-	return free_count;
+	return READ_ONCE(free_count);
 }
 
 void buddy_add(uint64_t first, uint64_t end)
@@ -53,7 +54,7 @@ void buddy_add(uint64_t first, uint64_t end)
 	uint8_t flags = plat_info()->memory_dirty ? FF_DIRTY : 0;
 
 	for (uint64_t n = first; n < end; n++) {
-		frame_at(n)->kind = FK_FREE;
+		frame_set_kind(frame_at(n), FK_FREE);
 		frame_at(n)->flags = flags;
 	}
 	free_count += end - first;
@@ -87,7 +88,8 @@ static void scrub(struct frame *f)
 	f->flags = 0;
 }
 
-uint64_t buddy_alloc(unsigned order, uint64_t limit)
+/* A block of @order, off the lists; 0: none. */
+static uint64_t take(unsigned order, uint64_t limit)
 {
 	unsigned o;
 	uint64_t n = 0;
@@ -101,14 +103,28 @@ uint64_t buddy_alloc(unsigned order, uint64_t limit)
 		o--;
 		push(n + (UINT64_C(1) << o), o);
 	}
-	free_count -= UINT64_C(1) << order;
+	WRITE_ONCE(free_count, free_count - (UINT64_C(1) << order));
+	for (uint64_t i = n; i < n + (UINT64_C(1) << order); i++)
+		frame_set_kind(frame_at(i), FK_HEAP);
+	return n;
+}
+
+uint64_t buddy_alloc(unsigned order, uint64_t limit)
+{
+	uint64_t n;
+
+	spin_lock(&lock, LOCK_BUDDY);
+	n = take(order, limit);
+	spin_unlock(&lock, LOCK_BUDDY);
+	if (!n)
+		return 0;
+	/* The block is ours; what takes long needs no lock. */
 	for (uint64_t i = n; i < n + (UINT64_C(1) << order); i++) {
 		struct frame *f = frame_at(i);
 
-		flush_before_reuse(f);
+		flush_before_reuse(f, cpu_all());
 		if (f->flags & FF_DIRTY)
 			scrub(f);
-		f->kind = FK_HEAP;
 		f->type = FT_NONE;
 	}
 	return n;
@@ -118,18 +134,20 @@ void buddy_free(uint64_t n)
 {
 	unsigned order = 0;
 
-	frame_at(n)->kind = FK_FREE;
+	spin_lock(&lock, LOCK_BUDDY);
+	frame_set_kind(frame_at(n), FK_FREE);
 	frame_at(n)->order = 0;
-	free_count++;
+	WRITE_ONCE(free_count, free_count + 1);
 	while (order < BUDDY_MAX_ORDER) {
 		uint64_t b = n ^ (UINT64_C(1) << order);
 		struct frame *f = b < nr_frames ? frame_at(b) : NULL;
 
-		if (!f || f->kind != FK_FREE || f->order != order + 1)
+		if (!f || READ_ONCE(f->kind) != FK_FREE || f->order != order + 1)
 			break;
 		unlink(b, order);
 		n &= ~(UINT64_C(1) << order);
 		order++;
 	}
 	push(n, order);
+	spin_unlock(&lock, LOCK_BUDDY);
 }

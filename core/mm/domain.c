@@ -8,10 +8,12 @@ void mm_share_xen_frame(struct domain *d, void *page, bool writable)
 	struct frame *f = frame_of(virt_to_mfn(page));
 
 	ASSERT(f->kind == FK_HEAP && f->count == 1);
-	f->kind = FK_SHARED;
+	mm_lock(d);
+	frame_set_kind(f, FK_SHARED);
 	f->type = writable ? FT_WRITABLE : FT_SHARED_RO;
 	f->type_count = 1;
 	frame_link(d, f);
+	mm_unlock(d);
 }
 
 int domain_mm_init(struct domain *d, uint64_t max_pages)
@@ -37,7 +39,7 @@ static void drop_vcpus(struct domain *d)
 
 		if (!v)
 			continue;
-		mm_drop_bases(v);
+		base_drop(v);
 		segdesc_drop(v);
 	}
 }
@@ -50,7 +52,7 @@ static void orphan(struct domain *d, struct frame *f)
 	frame_unlink(d, f);
 	if (shared) {
 		/* Still the core's: whoever shared it frees it. */
-		f->kind = FK_HEAP;
+		frame_set_kind(f, FK_HEAP);
 		f->type_count--;
 		flush_note(f);
 		return;
@@ -59,7 +61,7 @@ static void orphan(struct domain *d, struct frame *f)
 		f->flags &= (uint8_t)~FF_ALLOC;
 		f->count--;
 	}
-	f->kind = FK_ORPHAN;
+	frame_set_kind(f, FK_ORPHAN);
 	if (f->count == 0)
 		frame_return(f);
 	else
@@ -72,6 +74,7 @@ void domain_mm_destroy(struct domain *d)
 	struct shared_info *shared_info = d->mm.shared_info;
 	uint32_t n;
 
+	mm_lock(d);
 	/* From now on frames stay in the list until the last walk, whatever is dropped. */
 	d->mm.dying = true;
 	drop_vcpus(d);
@@ -90,5 +93,6 @@ void domain_mm_destroy(struct domain *d)
 		orphan(d, frame_at(d->mm.first_frame));
 	d->mm.tot_pages = 0;
 	d->mm.shared_info = NULL;
+	mm_unlock(d);
 	heap_free_pages(shared_info, 1);
 }

@@ -77,7 +77,7 @@ uint64_t mm_free_frames(void)
 
 void frame_link(struct domain *d, struct frame *f)
 {
-	f->owner = d;
+	frame_set_owner(f, d);
 	f->prev = 0;
 	f->next = d->mm.first_frame;
 	if (f->next)
@@ -94,7 +94,7 @@ void frame_unlink(struct domain *d, struct frame *f)
 	if (f->next)
 		frame_at(f->next)->prev = f->prev;
 	f->next = f->prev = 0;
-	f->owner = NULL;
+	frame_set_owner(f, NULL);
 }
 
 void frame_assign(struct domain *d, uint64_t n, unsigned order)
@@ -103,7 +103,7 @@ void frame_assign(struct domain *d, uint64_t n, unsigned order)
 		struct frame *f = frame_at(i);
 
 		ASSERT(f->count == 0 && f->kind == FK_HEAP);
-		f->kind = FK_DOMAIN;
+		frame_set_kind(f, FK_DOMAIN);
 		f->flags = FF_ALLOC;
 		f->count = 1;
 		frame_link(d, f);
@@ -120,7 +120,7 @@ void frame_return(struct frame *f)
 		flush_note(f);
 	f->type = FT_NONE;
 	f->flags = FF_DIRTY;
-	f->owner = NULL;
+	frame_set_owner(f, NULL);
 	f->held = f->held_type = 0;
 	m2p_set(mfn, INVALID_M2P_ENTRY);
 	buddy_free(mfn.n);
@@ -151,62 +151,97 @@ bool frame_surrender(struct frame *f)
 
 mfn_t mm_alloc_domain_frame(struct domain *d)
 {
-	uint64_t n;
+	uint64_t n = 0;
 
-	if (d->mm.tot_pages >= d->mm.max_pages)
-		return INVALID_MFN;
-	n = buddy_alloc(0, ~UINT64_C(0));
-	if (!n)
-		return INVALID_MFN;
-	frame_assign(d, n, 0);
-	return MFN(n);
+	mm_lock(d);
+	if (d->mm.tot_pages < d->mm.max_pages)
+		n = buddy_alloc(0, ~UINT64_C(0));
+	if (n)
+		frame_assign(d, n, 0);
+	mm_unlock(d);
+	return n ? MFN(n) : INVALID_MFN;
 }
 
 struct domain *mm_frame_owner(mfn_t mfn)
 {
 	struct frame *f = frame_of(mfn);
 
-	return f ? f->owner : NULL;
+	return f ? frame_owner(f) : NULL;
 }
 
 bool mm_get_frame(mfn_t mfn, struct domain *d)
 {
 	struct frame *f = frame_of(mfn);
+	bool got;
 
-	if (!frame_mappable(f, d) || !get_ref(f))
-		return false;
-	f->held++;
-	return true;
+	mm_lock(d);
+	got = frame_mappable(f, d) && get_ref(f);
+	if (got)
+		f->held++;
+	mm_unlock(d);
+	return got;
+}
+
+/* The lock of the owner of a frame one holds a reference on; an orphan has none, and nobody else who changes it. */
+static struct domain *lock_owner(struct frame *f)
+{
+	for (;;) {
+		struct domain *d = frame_owner(f);
+
+		if (!d)
+			return NULL;
+		mm_lock(d);
+		if (frame_owner(f) == d)
+			return d;
+		mm_unlock(d);
+	}
+}
+
+static void unlock_owner(struct domain *d)
+{
+	if (d)
+		mm_unlock(d);
 }
 
 void mm_put_frame(mfn_t mfn)
 {
 	struct frame *f = frame_of(mfn);
+	struct domain *d;
 
-	ASSERT(f && f->held > 0);
+	ASSERT(f);
+	d = lock_owner(f);
+	ASSERT(f->held > 0);
 	f->held--;
 	put_ref(f);
+	unlock_owner(d);
 }
 
 int mm_get_frame_type(mfn_t mfn, struct domain *d, enum frame_type type)
 {
-	int rc = ref_type_get(d, mfn, type, false);
+	int rc;
 
+	mm_lock(d);
+	rc = ref_type_get(d, mfn, type, false);
 	if (!rc) {
 		frame_of(mfn)->held++;
 		frame_of(mfn)->held_type++;
 	}
+	mm_unlock(d);
 	return rc;
 }
 
 void mm_put_frame_type(mfn_t mfn)
 {
 	struct frame *f = frame_of(mfn);
+	struct domain *d;
 
-	ASSERT(f && f->held > 0 && f->held_type > 0);
+	ASSERT(f);
+	d = lock_owner(f);
+	ASSERT(f->held > 0 && f->held_type > 0);
 	f->held--;
 	f->held_type--;
 	ref_type_put(f, false);
+	unlock_owner(d);
 }
 
 void *mm_map_shared(struct domain *d, mfn_t mfn)

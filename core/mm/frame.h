@@ -20,11 +20,15 @@
  *hardware does not see the table. Going up nr_done grows to 512, giving up it shrinks to 0; either
  *may be taken up again at any time, in either direction.
  *
- * All of core/mm runs under the machine's one memory lock (today: on one physical CPU at a time).
+ * All of this, of a frame that has an owner, changes under the memory lock of the owner (mm_lock()); free frames
+ * under the allocator's; those of the core are its holder's. Who may not hold the right lock, because he
+ * does not know the owner yet, may read @owner and @kind and must look again with the lock held. Functions
+ * declared here are called with the lock of the domain in question held, those of mm.h without.
  */
 #ifndef CORE_MM_FRAME_H
 #define CORE_MM_FRAME_H
 
+#include "xenopus/cpu.h"
 #include "xenopus/domain.h"
 #include "xenopus/layout.h"
 #include "xenopus/mm.h"
@@ -50,7 +54,7 @@ enum frame_kind { FK_RESERVED = 0, FK_FREE, FK_HEAP, FK_SHARED, FK_DOMAIN, FK_OR
  * @type_count: references to its being of @type; @type stays as a memory when this falls to 0
  * @order: FREE: 1 + order of the block this frame heads, 0: not a head
  * @nr_done: PARTIAL: entries that hold references
- * @epoch: flush clock when a use ended that TLBs may remember
+ * @epoch: flush clock when a use ended that TLBs may remember; see flush.c
  * @next, @prev: frame numbers in the list this frame is on, 0: end
  * @owner: NULL for the core's and orphans
  * @held, @held_type: those of count and type_count taken through mm_get_frame(),
@@ -102,10 +106,36 @@ static inline void *frame_ptr(const struct frame *f)
 	return mfn_ptr(frame_mfn(f));
 }
 
+static inline void mm_lock(struct domain *d)
+{
+	spin_lock(&d->mm.lock, LOCK_MM);
+}
+
+static inline void mm_unlock(struct domain *d)
+{
+	spin_unlock(&d->mm.lock, LOCK_MM);
+}
+
+/* These two are read of frames whose lock one does not hold. */
+static inline void frame_set_owner(struct frame *f, struct domain *d)
+{
+	WRITE_ONCE(f->owner, d);
+}
+
+static inline void frame_set_kind(struct frame *f, enum frame_kind kind)
+{
+	WRITE_ONCE(f->kind, (uint8_t)kind);
+}
+
+static inline struct domain *frame_owner(const struct frame *f)
+{
+	return READ_ONCE(f->owner);
+}
+
 /** frame_mappable() - may @d map @f? */
 static inline bool frame_mappable(const struct frame *f, const struct domain *d)
 {
-	return f && f->owner == d && (f->kind == FK_DOMAIN || f->kind == FK_SHARED);
+	return f && frame_owner(f) == d && (f->kind == FK_DOMAIN || f->kind == FK_SHARED);
 }
 
 /** frame_live_table() - is @f a validated page table in use? */
@@ -166,14 +196,17 @@ void heap_reset(void);
 void flush_reset(void);
 /** flush_note() - a use of @f has ended that TLBs may remember. */
 void flush_note(struct frame *f);
-/** flush_before_reuse() - @f is about to become something else: no stale translation may survive.
+/**
+ * flush_before_reuse() - @f is about to become something else: no stale translation may survive on
+ * @pcpus, and no copy of the core to or from it be under way there.
  */
-void flush_before_reuse(struct frame *f);
+void flush_before_reuse(struct frame *f, uint64_t pcpus);
 /** flush_domain_cpus() - physical CPUs whose TLBs may hold translations of @d. */
 uint64_t flush_domain_cpus(const struct domain *d);
-uint64_t flush_all_cpus(void);
-/** flush_tlb() - a full flush, known to the clock. */
+/** flush_tlb() - a full flush, known to the clock. When it returns no guest runs on @pcpus with what was. */
 void flush_tlb(uint64_t pcpus);
+/** flush_page() - the same for one address, which the clock does not learn of. */
+void flush_page(uint64_t pcpus, uint64_t va);
 
 /* ---- m2p.c ---- */
 int m2p_init(void);
@@ -209,6 +242,8 @@ void type_put(struct frame *f, bool preemptible);
 int type_abandon(struct frame *f, bool preemptible);
 /** type_drain() - do what type_put() left. 0 or -XEN_ERESTART. */
 int type_drain(struct domain *d, bool preemptible);
+/** mm_drain() - the same, preemptible and without the lock. */
+int mm_drain(struct domain *d);
 
 /** ref_type_get() - a general and a type reference on @d's frame @mfn. */
 int ref_type_get(struct domain *d, mfn_t mfn, enum frame_type type, bool preemptible);
@@ -241,10 +276,13 @@ int base_pin(struct domain *d, mfn_t mfn, unsigned level, bool preemptible);
 int base_unpin(struct domain *d, mfn_t mfn, bool preemptible);
 int base_set_kernel(struct vcpu *v, mfn_t mfn, bool preemptible);
 int base_set_user(struct vcpu *v, mfn_t mfn, bool preemptible);
+void base_drop(struct vcpu *v);
 
 /* ---- segdesc.c ---- */
 /** segdesc_page_ok() - check and fix up the 512 descriptors of a page. */
 bool segdesc_page_ok(struct frame *f);
+int segdesc_set_gdt(struct vcpu *v, const uint64_t *frames, unsigned entries);
+int segdesc_set_ldt(struct vcpu *v, uint64_t base, unsigned entries);
 /** segdesc_drop() - @v dies: give up its GDT and LDT without telling the home. */
 void segdesc_drop(struct vcpu *v);
 /** segdesc_new_tables() - @v runs on other page tables: its LDT may lie elsewhere. */

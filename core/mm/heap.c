@@ -18,6 +18,7 @@ _Static_assert(sizeof(struct slab) <= SLAB_HEADER, "slab header");
 /* What 4032 bytes divide into with little waste; all multiples of 16. */
 static const uint16_t cell_size[] = {16,  32,  48,  64,	 96,   128,  192,
 				     256, 336, 496, 672, 1008, 1344, 2016};
+static struct spinlock lock; /* of @partial and every slab's cells */
 static struct list partial[ARRAY_SIZE(cell_size)];
 
 void heap_reset(void)
@@ -53,17 +54,23 @@ void *heap_alloc_pages(unsigned n)
 
 static void free_page(struct frame *f)
 {
+	struct domain *d = frame_owner(f);
+
+	if (d)
+		mm_lock(d);
 	if (f->kind == FK_SHARED) {
 		/* The core's share ends; guests that still map it keep the frame until they let go.
 		 */
-		if (f->owner)
-			frame_unlink(f->owner, f);
-		f->kind = FK_ORPHAN;
+		if (d)
+			frame_unlink(d, f);
+		frame_set_kind(f, FK_ORPHAN);
 		f->type_count--;
 	}
 	ASSERT(f->kind == FK_HEAP || f->kind == FK_ORPHAN);
 	f->next = f->prev = 0;
 	put_ref(f);
+	if (d)
+		mm_unlock(d);
 }
 
 void heap_free_pages(void *p, unsigned n)
@@ -96,19 +103,11 @@ static struct slab *new_slab(unsigned class)
 	return s;
 }
 
-void *heap_alloc(size_t size)
+static void *take_cell(unsigned class)
 {
-	unsigned class = 0;
 	struct slab *s;
 	void **cell;
 
-	while (class < ARRAY_SIZE(cell_size) && cell_size[class] < size)
-		class ++;
-	if (class == ARRAY_SIZE(cell_size)) {
-		if (size > ((size_t)PAGE_SIZE << BUDDY_MAX_ORDER))
-			return NULL;
-		return heap_alloc_pages((unsigned)((size + PAGE_SIZE - 1) >> PAGE_SHIFT));
-	}
 	if (list_empty(&partial[class])) {
 		s = new_slab(class);
 		if (!s)
@@ -121,14 +120,51 @@ void *heap_alloc(size_t size)
 	s->used++;
 	if (!s->free)
 		list_del(&s->link);
-	memset(cell, 0, cell_size[class]);
 	return cell;
+}
+
+void *heap_alloc(size_t size)
+{
+	unsigned class = 0;
+	void *cell;
+
+	while (class < ARRAY_SIZE(cell_size) && cell_size[class] < size)
+		class ++;
+	if (class == ARRAY_SIZE(cell_size)) {
+		if (size > ((size_t)PAGE_SIZE << BUDDY_MAX_ORDER))
+			return NULL;
+		return heap_alloc_pages((unsigned)((size + PAGE_SIZE - 1) >> PAGE_SHIFT));
+	}
+	spin_lock(&lock, LOCK_SLAB);
+	cell = take_cell(class);
+	spin_unlock(&lock, LOCK_SLAB);
+	if (cell)
+		memset(cell, 0, cell_size[class]);
+	return cell;
+}
+
+/* Put the cell back; returns the page when nothing is left in it and it can go. */
+static struct slab *give_cell(void *p)
+{
+	struct slab *s = (struct slab *)(void *)((char *)p - ((uintptr_t)p & (PAGE_SIZE - 1)));
+	bool was_full = !s->free;
+
+	ASSERT(s->used > 0 && s->class < ARRAY_SIZE(cell_size));
+	*(void **)p = s->free;
+	s->free = p;
+	if (was_full)
+		list_add_before(partial[s->class].next, &s->link);
+	/* One empty slab per class stays, so that a lone object does not fetch and scrub a page
+	 * every time. */
+	if (--s->used || partial[s->class].next->next == &partial[s->class])
+		return NULL;
+	list_del(&s->link);
+	return s;
 }
 
 void heap_free(void *p)
 {
-	struct slab *s;
-	bool was_full;
+	struct slab *empty;
 
 	if (!p)
 		return;
@@ -136,17 +172,9 @@ void heap_free(void *p)
 		heap_free_pages(p, frame_of(virt_to_mfn(p))->next);
 		return;
 	}
-	s = (struct slab *)(void *)((char *)p - ((uintptr_t)p & (PAGE_SIZE - 1)));
-	ASSERT(s->used > 0 && s->class < ARRAY_SIZE(cell_size));
-	was_full = !s->free;
-	*(void **)p = s->free;
-	s->free = p;
-	if (was_full)
-		list_add_before(partial[s->class].next, &s->link);
-	/* One empty slab per class stays, so that a lone object does not fetch and scrub a page
-	 * every time. */
-	if (--s->used == 0 && partial[s->class].next->next != &partial[s->class]) {
-		list_del(&s->link);
-		heap_free_pages(s, 1);
-	}
+	spin_lock(&lock, LOCK_SLAB);
+	empty = give_cell(p);
+	spin_unlock(&lock, LOCK_SLAB);
+	if (empty)
+		heap_free_pages(empty, 1);
 }

@@ -75,7 +75,7 @@ uint64_t m2p_slot(unsigned slot)
 
 bool m2p_strict(const struct domain *d)
 {
-	return d->mm.vm_assist >> VMASST_TYPE_m2p_strict & 1;
+	return READ_ONCE(d->mm.vm_assist) >> VMASST_TYPE_m2p_strict & 1;
 }
 
 void m2p_show(struct frame *f, bool show)

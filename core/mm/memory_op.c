@@ -203,7 +203,7 @@ static long machphys_mfn_list(struct vcpu *v, uint64_t arg)
 	return guest_copy_to(v, arg, &list, sizeof(list)) ? -XEN_EFAULT : 0;
 }
 
-long do_memory_op(struct vcpu *v, struct hypercall_args *a)
+static long memory_op(struct vcpu *v, struct hypercall_args *a)
 {
 	unsigned cmd = a->arg[0] & MEMOP_CMD_MASK;
 	uint64_t start = a->arg[0] >> MEMOP_EXTENT_SHIFT;
@@ -250,4 +250,14 @@ long do_memory_op(struct vcpu *v, struct hypercall_args *a)
 	default:
 		return -XEN_ENOSYS;
 	}
+}
+
+long do_memory_op(struct vcpu *v, struct hypercall_args *a)
+{
+	long ret;
+
+	mm_lock(v->domain);
+	ret = memory_op(v, a);
+	mm_unlock(v->domain);
+	return ret;
 }

@@ -56,34 +56,24 @@ static int flush_multi(struct vcpu *v, const struct mmuext_op *op)
 	if (op->cmd == MMUEXT_TLB_FLUSH_MULTI)
 		flush_tlb(pcpus);
 	else if (va_guest_ok(op->arg1.linear_addr))
-		plat_tlb_flush(pcpus, PLAT_FLUSH_VA, op->arg1.linear_addr);
+		flush_page(pcpus, op->arg1.linear_addr);
 	return 0;
 }
 
 static int invlpg(uint64_t pcpus, uint64_t va)
 {
 	if (va_guest_ok(va))
-		plat_tlb_flush(pcpus, PLAT_FLUSH_VA, va);
+		flush_page(pcpus, va);
 	return 0;
 }
 
-static int one_op(struct vcpu *v, const struct mmuext_op *op)
+/* Those that change nothing of the domain's memory, and so need no lock. -XEN_ENOSYS: not one of them. */
+static int flush_op(struct vcpu *v, const struct mmuext_op *op)
 {
 	struct domain *d = v->domain;
-	uint64_t here = UINT64_C(1) << plat_cpu_id();
+	uint64_t here = cpu_bit(plat_cpu_id());
 
 	switch (op->cmd) {
-	case MMUEXT_PIN_L1_TABLE:
-	case MMUEXT_PIN_L2_TABLE:
-	case MMUEXT_PIN_L3_TABLE:
-	case MMUEXT_PIN_L4_TABLE:
-		return base_pin(d, MFN(op->arg1.mfn), op->cmd - MMUEXT_PIN_L1_TABLE + 1, true);
-	case MMUEXT_UNPIN_TABLE:
-		return base_unpin(d, MFN(op->arg1.mfn), true);
-	case MMUEXT_NEW_BASEPTR:
-		return base_set_kernel(v, MFN(op->arg1.mfn), true);
-	case MMUEXT_NEW_USER_BASEPTR:
-		return base_set_user(v, MFN(op->arg1.mfn), true);
 	case MMUEXT_TLB_FLUSH_LOCAL:
 		flush_tlb(here);
 		return 0;
@@ -101,8 +91,29 @@ static int one_op(struct vcpu *v, const struct mmuext_op *op)
 	case MMUEXT_FLUSH_CACHE_GLOBAL:
 		plat_cache_flush();
 		return 0;
+	default:
+		return -XEN_ENOSYS;
+	}
+}
+
+static int memory_op(struct vcpu *v, const struct mmuext_op *op)
+{
+	struct domain *d = v->domain;
+
+	switch (op->cmd) {
+	case MMUEXT_PIN_L1_TABLE:
+	case MMUEXT_PIN_L2_TABLE:
+	case MMUEXT_PIN_L3_TABLE:
+	case MMUEXT_PIN_L4_TABLE:
+		return base_pin(d, MFN(op->arg1.mfn), op->cmd - MMUEXT_PIN_L1_TABLE + 1, true);
+	case MMUEXT_UNPIN_TABLE:
+		return base_unpin(d, MFN(op->arg1.mfn), true);
+	case MMUEXT_NEW_BASEPTR:
+		return base_set_kernel(v, MFN(op->arg1.mfn), true);
+	case MMUEXT_NEW_USER_BASEPTR:
+		return base_set_user(v, MFN(op->arg1.mfn), true);
 	case MMUEXT_SET_LDT:
-		return mm_set_ldt(v, op->arg1.linear_addr, op->arg2.nr_ents);
+		return segdesc_set_ldt(v, op->arg1.linear_addr, op->arg2.nr_ents);
 	case MMUEXT_CLEAR_PAGE:
 		return clear_page(d, op);
 	case MMUEXT_COPY_PAGE:
@@ -115,12 +126,24 @@ static int one_op(struct vcpu *v, const struct mmuext_op *op)
 	}
 }
 
+static int one_op(struct vcpu *v, const struct mmuext_op *op)
+{
+	int rc = flush_op(v, op);
+
+	if (rc != -XEN_ENOSYS)
+		return rc;
+	mm_lock(v->domain);
+	rc = memory_op(v, op);
+	mm_unlock(v->domain);
+	return rc;
+}
+
 long do_mmuext_op(struct vcpu *v, struct hypercall_args *a)
 {
 	struct domain *d = v->domain;
 	uint64_t count = (uint32_t)a->arg[1], pdone = a->arg[2], i = 0;
 	uint32_t done = 0;
-	int rc = type_drain(d, true);
+	int rc = mm_drain(d);
 
 	if (rc)
 		return rc;
@@ -132,7 +155,7 @@ long do_mmuext_op(struct vcpu *v, struct hypercall_args *a)
 	for (; i < count && !rc; i++) {
 		struct mmuext_op op;
 
-		if (d->mm.nr_down || (i && hypercall_preempt()))
+		if (READ_ONCE(d->mm.nr_down) || (i && hypercall_preempt()))
 			rc = -XEN_ERESTART;
 		else if (guest_copy_from(v, &op, a->arg[0] + i * sizeof(op), sizeof(op)))
 			rc = -XEN_EFAULT;

@@ -68,7 +68,7 @@ static int attempt(struct vcpu *v, struct frame *table, const struct insn *insn,
 	return table_store(v->domain, table, index, new[0], &old[0], false, false);
 }
 
-bool mm_ptwr_emulate(struct vcpu *v, uint64_t va, uint32_t error)
+static bool emulate(struct vcpu *v, uint64_t va)
 {
 	struct domain *d = v->domain;
 	struct insn_access acc;
@@ -78,10 +78,6 @@ bool mm_ptwr_emulate(struct vcpu *v, uint64_t va, uint32_t error)
 	uint64_t e, src = 0;
 	int rc;
 
-	if (!(d->mm.vm_assist & (UINT64_C(1) << VMASST_TYPE_writable_pagetables)) ||
-	    !gate_kernel_mode(&v->gate) || (error & PFEC_RSVD) ||
-	    (error & (PFEC_PRESENT | PFEC_WRITE)) != (PFEC_PRESENT | PFEC_WRITE))
-		return false;
 	e = mm_walk(v, va, NULL);
 	f = frame_of(pte_mfn(e));
 	if (!(e & PTE_P) || (e & PTE_RW) || !frame_mappable(f, d) || !frame_live_table(f))
@@ -110,6 +106,21 @@ bool mm_ptwr_emulate(struct vcpu *v, uint64_t va, uint32_t error)
 	}
 	arch_insn_retire(v, &regs);
 	d->mm.ptwr_emulations++;
-	d->stats.ptwr++;
+	stat_inc(&d->stats.ptwr);
 	return true;
+}
+
+bool mm_ptwr_emulate(struct vcpu *v, uint64_t va, uint32_t error)
+{
+	struct domain *d = v->domain;
+	bool done;
+
+	if (!(READ_ONCE(d->mm.vm_assist) & (UINT64_C(1) << VMASST_TYPE_writable_pagetables)) ||
+	    !gate_kernel_mode(&v->gate) || (error & PFEC_RSVD) ||
+	    (error & (PFEC_PRESENT | PFEC_WRITE)) != (PFEC_PRESENT | PFEC_WRITE))
+		return false;
+	mm_lock(d);
+	done = emulate(v, va);
+	mm_unlock(d);
+	return done;
 }

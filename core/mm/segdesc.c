@@ -49,6 +49,30 @@ bool segdesc_page_ok(struct frame *f)
 
 /* ---- GDT ---- */
 
+/*
+ * Tell the home of @v's tables. Of a virtual CPU that another physical CPU works for, or may at any moment,
+ * only that one can; it does so before the guest goes on.
+ */
+static void changed_tables(struct vcpu *v)
+{
+	if (v == current_vcpu() || READ_ONCE(v->sched.pause_flags) & VPF_DOWN) {
+		plat_descriptors_changed(v);
+		return;
+	}
+	__atomic_store_n(&v->arch.descriptors_stale, true, __ATOMIC_SEQ_CST);
+	cpu_request(sched_pcpu(v));
+}
+
+void mm_descriptors_refresh(struct vcpu *v)
+{
+	if (!__atomic_load_n(&v->arch.descriptors_stale, __ATOMIC_SEQ_CST))
+		return;
+	mm_lock(v->domain);
+	v->arch.descriptors_stale = false;
+	plat_descriptors_changed(v);
+	mm_unlock(v->domain);
+}
+
 static unsigned gdt_pages(unsigned entries)
 {
 	return (entries + DESCS_IN_PAGE - 1) / DESCS_IN_PAGE;
@@ -63,7 +87,7 @@ static void put_gdt(struct vcpu *v)
 	v->arch.gdt_entries = 0;
 }
 
-int mm_set_gdt(struct vcpu *v, const uint64_t *frames, unsigned entries)
+int segdesc_set_gdt(struct vcpu *v, const uint64_t *frames, unsigned entries)
 {
 	unsigned n = gdt_pages(entries);
 
@@ -82,16 +106,28 @@ int mm_set_gdt(struct vcpu *v, const uint64_t *frames, unsigned entries)
 	for (unsigned i = 0; i < n; i++)
 		v->arch.gdt_frames[i] = MFN(frames[i]);
 	v->arch.gdt_entries = entries;
-	plat_descriptors_changed(v);
+	changed_tables(v);
 	return 0;
+}
+
+int mm_set_gdt(struct vcpu *v, const uint64_t *frames, unsigned entries)
+{
+	int rc;
+
+	mm_lock(v->domain);
+	rc = segdesc_set_gdt(v, frames, entries);
+	mm_unlock(v->domain);
+	return rc;
 }
 
 void mm_destroy_gdt(struct vcpu *v)
 {
-	if (!v->arch.gdt_entries)
-		return;
-	put_gdt(v);
-	plat_descriptors_changed(v);
+	mm_lock(v->domain);
+	if (v->arch.gdt_entries) {
+		put_gdt(v);
+		changed_tables(v);
+	}
+	mm_unlock(v->domain);
 }
 
 long do_set_gdt(struct vcpu *v, struct hypercall_args *a)
@@ -139,7 +175,7 @@ static bool put_ldt_page(struct vcpu *v, unsigned n)
 	return true;
 }
 
-bool mm_map_ldt_page(struct vcpu *v, unsigned n)
+static bool map_ldt_page(struct vcpu *v, unsigned n)
 {
 	if (n >= gdt_pages(v->arch.ldt_entries))
 		return false;
@@ -147,8 +183,18 @@ bool mm_map_ldt_page(struct vcpu *v, unsigned n)
 		return true;
 	if (!take_ldt_page(v, n))
 		return false;
-	plat_descriptors_changed(v);
+	changed_tables(v);
 	return true;
+}
+
+bool mm_map_ldt_page(struct vcpu *v, unsigned n)
+{
+	bool mapped;
+
+	mm_lock(v->domain);
+	mapped = map_ldt_page(v, n);
+	mm_unlock(v->domain);
+	return mapped;
 }
 
 static void put_ldt(struct vcpu *v)
@@ -165,18 +211,25 @@ void segdesc_drop(struct vcpu *v)
 	put_ldt(v);
 }
 
-void mm_destroy_ldt(struct vcpu *v)
+static void destroy_ldt(struct vcpu *v)
 {
 	if (!v->arch.ldt_entries)
 		return;
 	put_ldt(v);
-	plat_descriptors_changed(v);
+	changed_tables(v);
 }
 
-int mm_set_ldt(struct vcpu *v, uint64_t base, unsigned entries)
+void mm_destroy_ldt(struct vcpu *v)
+{
+	mm_lock(v->domain);
+	destroy_ldt(v);
+	mm_unlock(v->domain);
+}
+
+int segdesc_set_ldt(struct vcpu *v, uint64_t base, unsigned entries)
 {
 	if (!entries) {
-		mm_destroy_ldt(v);
+		destroy_ldt(v);
 		return 0;
 	}
 	if (entries > 8192 || (base & (PAGE_SIZE - 1)) || !va_guest_ok(base)) {
@@ -191,8 +244,18 @@ int mm_set_ldt(struct vcpu *v, uint64_t base, unsigned entries)
 	v->arch.ldt_entries = entries;
 	for (unsigned n = 0; n < gdt_pages(entries); n++)
 		take_ldt_page(v, n); /* those that cannot be taken now fault when used */
-	plat_descriptors_changed(v);
+	changed_tables(v);
 	return 0;
+}
+
+int mm_set_ldt(struct vcpu *v, uint64_t base, unsigned entries)
+{
+	int rc;
+
+	mm_lock(v->domain);
+	rc = segdesc_set_ldt(v, base, entries);
+	mm_unlock(v->domain);
+	return rc;
 }
 
 void segdesc_new_tables(struct vcpu *v)
@@ -208,7 +271,7 @@ void segdesc_new_tables(struct vcpu *v)
 		changed |= take_ldt_page(v, n);
 	}
 	if (changed)
-		plat_descriptors_changed(v);
+		changed_tables(v);
 }
 
 void segdesc_unmapped(struct domain *d, struct frame *f)
@@ -221,7 +284,7 @@ void segdesc_unmapped(struct domain *d, struct frame *f)
 			if (mfn_eq(v->arch.ldt_frames[n], frame_mfn(f)))
 				changed |= put_ldt_page(v, n);
 		if (changed)
-			plat_descriptors_changed(v);
+			changed_tables(v);
 	}
 }
 
@@ -238,10 +301,9 @@ static bool uses_page(const struct vcpu *v, mfn_t mfn)
 	return false;
 }
 
-long do_update_descriptor(struct vcpu *v, struct hypercall_args *a)
+static long update_descriptor(struct domain *d, uint64_t ma, uint64_t desc)
 {
-	struct domain *d = v->domain;
-	uint64_t ma = a->arg[0], desc = a->arg[1], *slot;
+	uint64_t *slot;
 	struct frame *f = frame_of(MFN(ma >> PAGE_SHIFT));
 	enum frame_type type;
 	int rc;
@@ -261,8 +323,18 @@ long do_update_descriptor(struct vcpu *v, struct hypercall_args *a)
 		plat_frame_dirty(frame_mfn(f));
 		for (unsigned i = 0; type == FT_SEGDESC && i < d->max_vcpus; i++)
 			if (d->vcpu[i] && uses_page(d->vcpu[i], frame_mfn(f)))
-				plat_descriptors_changed(d->vcpu[i]);
+				changed_tables(d->vcpu[i]);
 	}
 	ref_type_put(f, false);
 	return 0;
+}
+
+long do_update_descriptor(struct vcpu *v, struct hypercall_args *a)
+{
+	long ret;
+
+	mm_lock(v->domain);
+	ret = update_descriptor(v->domain, a->arg[0], a->arg[1]);
+	mm_unlock(v->domain);
+	return ret;
 }

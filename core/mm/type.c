@@ -16,7 +16,8 @@ static void queue_remove(struct frame *f)
 
 	for (unsigned i = 0; i < mm->nr_down; i++) {
 		if (mm->down[i] == frame_mfn(f).n) {
-			mm->down[i] = mm->down[--mm->nr_down];
+			mm->down[i] = mm->down[mm->nr_down - 1];
+			WRITE_ONCE(mm->nr_down, mm->nr_down - 1);
 			break;
 		}
 	}
@@ -101,8 +102,21 @@ static void abandon_or_queue(struct frame *f, bool preemptible)
 		type_abandon(f, false);
 		return;
 	}
-	mm->down[mm->nr_down++] = (uint32_t)frame_mfn(f).n;
+	mm->down[mm->nr_down] = (uint32_t)frame_mfn(f).n;
+	WRITE_ONCE(mm->nr_down, mm->nr_down + 1);
 	f->flags |= FF_QUEUED;
+}
+
+int mm_drain(struct domain *d)
+{
+	int rc;
+
+	if (!READ_ONCE(d->mm.nr_down))
+		return 0;
+	mm_lock(d);
+	rc = type_drain(d, true);
+	mm_unlock(d);
+	return rc;
 }
 
 int type_drain(struct domain *d, bool preemptible)
@@ -172,8 +186,8 @@ static int validate_table(struct frame *f, bool preemptible)
 static int get_first(struct frame *f, enum frame_type type, bool preemptible)
 {
 	if (f->type != type) {
-		flush_before_reuse(f);
-		f->type = (uint8_t)type;
+		flush_before_reuse(f, flush_domain_cpus(f->owner));
+		WRITE_ONCE(f->type, (uint8_t)type);
 	}
 	if (type == FT_WRITABLE) {
 		f->type_count = 1;

@@ -162,7 +162,7 @@ long do_mmu_update(struct vcpu *v, struct hypercall_args *a)
 	uint32_t dom = (uint32_t)a->arg[3];
 	unsigned at = 0, have = 0;
 	uint32_t done;
-	int rc = type_drain(d, true);
+	int rc = mm_drain(d);
 
 	if (rc)
 		return rc;
@@ -170,6 +170,7 @@ long do_mmu_update(struct vcpu *v, struct hypercall_args *a)
 	rc = mm_foreign_ok(d, (domid_t)dom);
 	if (!rc && dom >> 16) /* bits 31..16: domain id + 1 of the page tables' owner */
 		rc = mm_foreign_ok(d, (domid_t)((dom >> 16) - 1));
+	mm_lock(d);
 	for (; i < count && !rc; i++) {
 		if (d->mm.nr_down || (i && hypercall_preempt())) {
 			rc = -XEN_ERESTART;
@@ -193,7 +194,8 @@ long do_mmu_update(struct vcpu *v, struct hypercall_args *a)
 		if (rc)
 			break;
 	}
-	d->stats.mmu_updates += i;
+	mm_unlock(d);
+	stat_add(&d->stats.mmu_updates, i);
 	if (rc == -XEN_ERESTART) {
 		a->arg[0] += i * sizeof(batch[0]);
 		a->arg[1] = (count - i) | MMU_UPDATE_PREEMPTED;
@@ -217,8 +219,8 @@ int mm_vcpu_mask(struct vcpu *v, uint64_t va, uint64_t *pcpus)
 		return -XEN_EFAULT;
 	*pcpus = 0;
 	for (unsigned i = 0; i < d->max_vcpus; i++)
-		if ((map >> i & 1) && d->vcpu[i])
-			*pcpus |= UINT64_C(1) << (d->vcpu[i]->sched.pcpu & 63);
+		if ((map >> i & 1) && d->vcpu[i] && READ_ONCE(d->vcpu[i]->sched.loaded))
+			*pcpus |= cpu_bit(sched_pcpu(d->vcpu[i]));
 	return 0;
 }
 
@@ -230,7 +232,7 @@ static int flush_as_asked(struct vcpu *v, uint64_t va, uint64_t flags)
 	if (kind != UVMF_TLB_FLUSH && kind != UVMF_INVLPG)
 		return 0;
 	if (where == UVMF_LOCAL)
-		pcpus = UINT64_C(1) << plat_cpu_id();
+		pcpus = cpu_bit(plat_cpu_id());
 	else if (where == UVMF_ALL)
 		pcpus = flush_domain_cpus(v->domain);
 	else if (mm_vcpu_mask(v, where, &pcpus))
@@ -238,7 +240,7 @@ static int flush_as_asked(struct vcpu *v, uint64_t va, uint64_t flags)
 	if (kind == UVMF_TLB_FLUSH)
 		flush_tlb(pcpus);
 	else
-		plat_tlb_flush(pcpus, PLAT_FLUSH_VA, va);
+		flush_page(pcpus, va);
 	return 0;
 }
 
@@ -247,20 +249,20 @@ static long update_va(struct vcpu *v, uint64_t va, uint64_t val, uint64_t flags)
 	struct domain *d = v->domain;
 	struct frame *l1;
 	unsigned index;
-	int rc = type_drain(d, true);
+	int rc = mm_drain(d);
 
 	if (rc)
 		return rc;
+	mm_lock(d);
 	l1 = walk_l1(v, va, &index);
-	if (!l1) {
+	rc = l1 ? table_store(d, l1, index, val, NULL, false, true) : -XEN_EINVAL;
+	mm_unlock(d);
+	if (!l1)
 		dlog(d, LOG_DEBUG, "update_va_mapping: no L1 table maps %#llx",
 		     (unsigned long long)va);
-		return -XEN_EINVAL;
-	}
-	rc = table_store(d, l1, index, val, NULL, false, true);
 	if (rc)
 		return rc;
-	d->stats.va_mappings++;
+	stat_inc(&d->stats.va_mappings);
 	return flush_as_asked(v, va, flags);
 }
 

@@ -4,14 +4,14 @@
  * placed there, the running one included. The slice timer runs only while there is somebody to
  * switch to, so a virtual CPU that is alone is never interrupted for nothing.
  *
- * policy_pick() is called once per exit. Unless somebody slept, yielded or used up a slice it is
- * two loads.
+ * policy_keep() is called once per exit. Unless somebody slept, yielded or used up a slice it is
+ * three loads.
  */
+#include <xenopus/cpu.h>
 #include <xenopus/platform.h>
 #include "policy.h"
 
-#define SLICE_NS  (10 * NSEC_PER_MSEC)
-#define MAX_PCPUS 64
+#define SLICE_NS (10 * NSEC_PER_MSEC)
 
 static struct run_queue {
 	struct list vcpus;
@@ -19,16 +19,17 @@ static struct run_queue {
 	struct vcpu *current; /* chosen last, NULL: nobody or gone */
 	bool decide;          /* do not keep current just because it can run */
 	struct timer slice;
-} queues[MAX_PCPUS];
+} __attribute__((aligned(64))) queues[MAX_PCPUS];
 static unsigned next_pcpu;
 
+/* The CPU that made the queue longer set the timer, so it may fire on any. */
 static void slice_over(struct timer *t)
 {
 	struct run_queue *q = container_of(t, struct run_queue, slice);
+	unsigned pcpu = (unsigned)(q - queues);
 
-	q->decide = true;
-	if (q->current)
-		q->current->sched.reconsider = true;
+	__atomic_store_n(&q->decide, true, __ATOMIC_RELEASE);
+	cpu_request(pcpu);
 }
 
 void policy_init(void)
@@ -49,16 +50,31 @@ void policy_place(struct vcpu *v)
 	list_init(&v->sched.link);
 }
 
+static void set_queued(struct vcpu *v, bool queued)
+{
+	__atomic_store_n(&v->sched.queued, queued, __ATOMIC_RELAXED);
+}
+
+static void count(struct run_queue *q, int by)
+{
+	__atomic_store_n(&q->count, q->count + (unsigned)by, __ATOMIC_RELAXED);
+}
+
+static void set_current(struct run_queue *q, struct vcpu *v)
+{
+	__atomic_store_n(&q->current, v, __ATOMIC_RELAXED);
+}
+
 void policy_enqueue(struct vcpu *v)
 {
 	struct run_queue *q = &queues[v->sched.pcpu];
 
 	if (v->sched.queued)
 		return;
-	v->sched.queued = true;
+	set_queued(v, true);
 	list_add_tail(&q->vcpus, &v->sched.link);
-	q->count++;
-	if (q->count > 1 && !q->slice.active)
+	count(q, 1);
+	if (q->count == 2)
 		timer_set(&q->slice, time_now() + SLICE_NS);
 }
 
@@ -68,10 +84,10 @@ void policy_dequeue(struct vcpu *v)
 
 	if (!v->sched.queued)
 		return;
-	v->sched.queued = false;
+	set_queued(v, false);
 	list_del(&v->sched.link);
-	q->count--;
-	if (q->count <= 1)
+	count(q, -1);
+	if (q->count == 1)
 		timer_stop(&q->slice);
 }
 
@@ -80,33 +96,62 @@ void policy_forget(struct vcpu *v)
 	struct run_queue *q = &queues[v->sched.pcpu];
 
 	if (q->current == v)
-		q->current = NULL;
+		set_current(q, NULL);
 }
 
 void policy_yield(struct vcpu *v)
 {
-	queues[v->sched.pcpu].decide = true;
-	v->sched.reconsider = true;
+	__atomic_store_n(&queues[v->sched.pcpu].decide, true, __ATOMIC_RELEASE);
+	cpu_request(v->sched.pcpu);
 }
 
-struct vcpu *policy_pick(void)
+bool policy_keep(unsigned pcpu, struct vcpu **v)
 {
-	struct run_queue *q = &queues[plat_cpu_id()];
+	struct run_queue *q = &queues[pcpu];
+
+	*v = __atomic_load_n(&q->current, __ATOMIC_RELAXED);
+	return *v && __atomic_load_n(&(*v)->sched.queued, __ATOMIC_RELAXED) &&
+	       !__atomic_load_n(&q->decide, __ATOMIC_RELAXED);
+}
+
+struct vcpu *policy_pick(unsigned pcpu)
+{
+	struct run_queue *q = &queues[pcpu];
 	struct vcpu *v = q->current;
 
-	if (v && v->sched.queued && !q->decide)
-		return v;
-	q->decide = false;
-	if (v && v->sched.queued) {
+	__atomic_store_n(&q->decide, false, __ATOMIC_RELAXED);
+	if (v && v->sched.queued && v->sched.pcpu == pcpu) {
 		list_del(&v->sched.link);
 		list_add_tail(&q->vcpus, &v->sched.link);
 	}
 	if (list_empty(&q->vcpus)) {
-		q->current = NULL;
+		set_current(q, NULL);
 		return NULL;
 	}
-	q->current = list_entry(q->vcpus.next, struct vcpu, sched.link);
+	set_current(q, list_entry(q->vcpus.next, struct vcpu, sched.link));
 	if (q->count > 1)
 		timer_set(&q->slice, time_now() + SLICE_NS);
 	return q->current;
+}
+
+bool policy_spare(unsigned pcpu)
+{
+	return __atomic_load_n(&queues[pcpu].count, __ATOMIC_RELAXED) > 1;
+}
+
+struct vcpu *policy_steal(unsigned pcpu)
+{
+	struct run_queue *q = &queues[pcpu];
+	struct list *pos;
+
+	list_for_each(pos, &q->vcpus) {
+		struct vcpu *v = list_entry(pos, struct vcpu, sched.link);
+
+		if (v == q->current || __atomic_load_n(&v->sched.running, __ATOMIC_SEQ_CST) ||
+		    __atomic_load_n(&v->sched.loaded, __ATOMIC_SEQ_CST))
+			continue;
+		policy_dequeue(v);
+		return v;
+	}
+	return NULL;
 }

@@ -53,8 +53,10 @@ static long poll(struct vcpu *v, const struct sched_poll *op)
 	if (vcpu_upcall_pending(v))
 		return 0;
 
-	v->sched.poll_port = op->nr_ports == 1 ? ports[0] : POLL_SEVERAL;
+	__atomic_store_n(&v->sched.poll_port, op->nr_ports == 1 ? ports[0] : POLL_SEVERAL, __ATOMIC_SEQ_CST);
 	evtchn_poll_begin(v);
+	if (op->timeout)
+		timer_set(&v->time.poll, op->timeout);
 	vcpu_sleep(v, VPF_BLOCKED);
 	/* Events from here on wake us; those from before are to be seen now. */
 	for (i = 0; i < op->nr_ports; i++) {
@@ -63,8 +65,6 @@ static long poll(struct vcpu *v, const struct sched_poll *op)
 			return 0;
 		}
 	}
-	if (op->timeout)
-		timer_set(&v->time.poll, op->timeout);
 	return 0;
 }
 

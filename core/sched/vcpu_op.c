@@ -51,7 +51,7 @@ static long down(struct vcpu *v)
 	unsigned i;
 
 	for (i = 0; i < d->max_vcpus; i++)
-		if (d->vcpu[i] && d->vcpu[i] != v && !(d->vcpu[i]->sched.pause_flags & VPF_DOWN))
+		if (d->vcpu[i] && d->vcpu[i] != v && !(READ_ONCE(d->vcpu[i]->sched.pause_flags) & VPF_DOWN))
 			break;
 	if (i == d->max_vcpus) /* the last one turns off the light */
 		domain_shutdown(d, SHUTDOWN_poweroff);
@@ -109,7 +109,7 @@ static long register_info(struct vcpu *caller, struct vcpu *v, uint64_t va)
 
 	if (guest_copy_from(caller, &op, va, sizeof(op)))
 		return -XEN_EFAULT;
-	if (v != caller && !(v->sched.pause_flags & VPF_DOWN))
+	if (v != caller && !(READ_ONCE(v->sched.pause_flags) & VPF_DOWN))
 		return -XEN_EINVAL; /* it might be looking at the old place */
 	rc = vcpu_info_register(v, MFN(op.mfn), op.offset);
 	if (!rc)
@@ -136,7 +136,7 @@ static long send_nmi(struct vcpu *v, uint64_t va)
 {
 	if (va)
 		return -XEN_EINVAL;
-	v->arch.nmi_pending = true;
+	WRITE_ONCE(v->arch.nmi_pending, true);
 	vcpu_attention(v);
 	return 0;
 }
@@ -160,7 +160,7 @@ long do_vcpu_op(struct vcpu *v, struct hypercall_args *a)
 	case VCPUOP_down:
 		return down(t);
 	case VCPUOP_is_up:
-		return !(t->sched.pause_flags & VPF_DOWN);
+		return !(READ_ONCE(t->sched.pause_flags) & VPF_DOWN);
 	case VCPUOP_get_runstate_info:
 		return get_runstate(v, t, va);
 	case VCPUOP_register_runstate_memory_area:

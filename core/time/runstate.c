@@ -13,29 +13,30 @@
 #include <xen/vcpu.h>
 #include "clock.h"
 
-void time_get_runstate(const struct vcpu *v, struct vcpu_runstate_info *info)
-{
-	const struct vcpu_time *vt = &v->time;
-	uint64_t now = time_now();
-
-	memset(info, 0, sizeof(*info));
-	info->state = vt->runstate;
-	info->state_entry_time = vt->runstate_entry;
-	memcpy(info->time, vt->runstate_ns, sizeof(info->time));
-	if (now > vt->runstate_entry)
-		info->time[vt->runstate] += now - vt->runstate_entry;
-}
-
 /*
  * The record as of the last change of state, which is what the area holds: its reader adds the
  * rest.
  */
 static void last_change(const struct vcpu *v, struct vcpu_runstate_info *info)
 {
+	struct vcpu_time *vt = (struct vcpu_time *)(uintptr_t)&v->time; /* only for its lock */
+
 	memset(info, 0, sizeof(*info));
-	info->state = v->time.runstate;
-	info->state_entry_time = v->time.runstate_entry;
-	memcpy(info->time, v->time.runstate_ns, sizeof(info->time));
+	spin_lock(&vt->runstate_lock, LOCK_RUNSTATE);
+	info->state = vt->runstate;
+	info->state_entry_time = vt->runstate_entry;
+	memcpy(info->time, vt->runstate_ns, sizeof(info->time));
+	spin_unlock(&vt->runstate_lock, LOCK_RUNSTATE);
+}
+
+void time_get_runstate(const struct vcpu *v, struct vcpu_runstate_info *info)
+{
+	uint64_t now;
+
+	last_change(v, info);
+	now = time_now();
+	if (now > info->state_entry_time)
+		info->time[info->state] += now - info->state_entry_time;
 }
 
 /* Write v's runstate area through the page tables @via is on. */
@@ -43,7 +44,7 @@ static size_t write_runstate(struct vcpu *via, const struct vcpu *v)
 {
 	uint64_t va = v->time.runstate_guest_va;
 	uint64_t entry_va = va + offsetof(struct vcpu_runstate_info, state_entry_time);
-	bool flagged = v->domain->mm.vm_assist & (UINT64_C(1) << VMASST_TYPE_runstate_update_flag);
+	bool flagged = READ_ONCE(v->domain->mm.vm_assist) & (UINT64_C(1) << VMASST_TYPE_runstate_update_flag);
 	struct vcpu_runstate_info info;
 	size_t left;
 
@@ -98,28 +99,36 @@ void time_write_areas(struct vcpu *v)
 	gate_slow(&v->gate, GATE_SLOW_TIME, false);
 }
 
+/* Time up to now goes to the state that ends. True when the guest's area shall tell. */
+static bool change_state(struct vcpu_time *vt, int state)
+{
+	uint64_t now = time_now();
+	bool changed, visible;
+
+	spin_lock(&vt->runstate_lock, LOCK_RUNSTATE);
+	changed = vt->runstate != state;
+	/* As it gets or loses a physical CPU; what it does off the CPU it learns when it is back. */
+	visible = changed && (vt->runstate == RUNSTATE_running || state == RUNSTATE_running) &&
+		  vt->runstate_guest_va;
+	if (changed) {
+		if (now > vt->runstate_entry)
+			vt->runstate_ns[vt->runstate] += now - vt->runstate_entry;
+		vt->runstate = state;
+		vt->runstate_entry = now;
+	}
+	spin_unlock(&vt->runstate_lock, LOCK_RUNSTATE);
+	return visible;
+}
+
 void time_set_runstate(struct vcpu *v, int state)
 {
-	struct vcpu_time *vt = &v->time;
-	bool visible = vt->runstate == RUNSTATE_running || state == RUNSTATE_running;
-	uint64_t now = time_now();
-
 	ASSERT(state >= RUNSTATE_running && state <= RUNSTATE_offline);
-	if (vt->runstate == state)
+	if (!change_state(&v->time, state))
 		return;
-	if (now > vt->runstate_entry)
-		vt->runstate_ns[vt->runstate] += now - vt->runstate_entry;
-	vt->runstate = state;
-	vt->runstate_entry = now;
-	/*
-	 * As it gets or loses a physical CPU; what it does off the CPU it learns when it is back.
-	 */
-	if (visible && vt->runstate_guest_va) {
-		vt->stale |= TIME_STALE_RUNSTATE;
-		gate_slow(&v->gate, GATE_SLOW_TIME, true);
-		if (gate_kernel_mode(&v->gate))
-			time_write_areas(v);
-	}
+	v->time.stale |= TIME_STALE_RUNSTATE;
+	gate_slow(&v->gate, GATE_SLOW_TIME, true);
+	if (gate_kernel_mode(&v->gate))
+		time_write_areas(v);
 }
 
 int time_register_runstate(struct vcpu *caller, struct vcpu *v, uint64_t va)

@@ -19,7 +19,7 @@ static void poll_fired(struct timer *t)
 {
 	struct vcpu *v = container_of(t, struct vcpu, time.poll);
 
-	if (v->sched.poll_port)
+	if (READ_ONCE(v->sched.poll_port))
 		vcpu_unblock(v);
 }
 
@@ -56,9 +56,9 @@ void vcpu_time_init(struct vcpu *v)
 
 void vcpu_time_destroy(struct vcpu *v)
 {
-	timer_stop(&v->time.singleshot);
-	timer_stop(&v->time.periodic);
-	timer_stop(&v->time.poll);
+	timer_kill(&v->time.singleshot);
+	timer_kill(&v->time.periodic);
+	timer_kill(&v->time.poll);
 }
 
 void time_set_singleshot(struct vcpu *v, uint64_t ns)
@@ -74,7 +74,8 @@ void time_set_singleshot(struct vcpu *v, uint64_t ns)
 /* Ticks nobody listens to are not worth an exit each: a booting kernel gets none. */
 static void start_periodic(struct vcpu *v)
 {
-	if (v->time.period_ns && v->sched.running && v->event.virq_port[VIRQ_TIMER])
+	if (v->time.period_ns && READ_ONCE(v->sched.running) &&
+	    READ_ONCE(v->event.virq_port[VIRQ_TIMER]))
 		periodic_work(v);
 }
 

@@ -250,7 +250,7 @@ static bool must_wait(const struct domain_store *c)
 	return c->out_bytes > OUTPUT_HIGH_WATER || !c->spare;
 }
 
-static void store_notify(struct domain *d, uint32_t port, void *data)
+static void serve(struct domain *d, uint32_t port, void *data)
 {
 	struct domain_store *c = data;
 	bool taken = false;
@@ -276,19 +276,26 @@ static void store_notify(struct domain *d, uint32_t port, void *data)
 	xs_flush();
 }
 
+static void store_notify(struct domain *d, uint32_t port, void *data)
+{
+	xs_lock();
+	serve(d, port, data);
+	xs_unlock();
+}
+
 static void announce(struct domain *d, mfn_t ring, uint32_t port)
 {
 	char path[48], value[24];
 
 	xsnprintf(path, sizeof(path), "/local/domain/%u/store/ring-ref", d->id);
 	xsnprintf(value, sizeof(value), "%lu", (unsigned long)ring.n);
-	store_write(path, value);
+	xs_core_write(path, value);
 	xsnprintf(path, sizeof(path), "/local/domain/%u/store/port", d->id);
 	xsnprintf(value, sizeof(value), "%u", port);
-	store_write(path, value);
+	xs_core_write(path, value);
 }
 
-int store_attach(struct domain *d, mfn_t ring)
+static int attach(struct domain *d, mfn_t ring)
 {
 	struct domain_store *c = d->store;
 	int port;
@@ -315,7 +322,17 @@ int store_attach(struct domain *d, mfn_t ring)
 	return port;
 }
 
-void store_detach(struct domain *d)
+int store_attach(struct domain *d, mfn_t ring)
+{
+	int rc;
+
+	xs_lock();
+	rc = attach(d, ring);
+	xs_unlock();
+	return rc;
+}
+
+void xs_detach(struct domain *d)
 {
 	struct domain_store *c = d->store;
 
@@ -328,4 +345,11 @@ void store_detach(struct domain *d)
 	c->in_len = 0;
 	c->broken = false;
 	xs_drop_output(c);
+}
+
+void store_detach(struct domain *d)
+{
+	xs_lock();
+	xs_detach(d);
+	xs_unlock();
 }

@@ -14,6 +14,7 @@
 
 #include "xenstore.h"
 
+struct spinlock xs_store_lock;
 struct xs_view xs_main;
 struct list xs_connections = { &xs_connections, &xs_connections };
 
@@ -118,12 +119,22 @@ static int core_request(uint32_t type, const char *path, const char *more, size_
 					      : -XEN_EINVAL;
 }
 
-int store_write(const char *path, const char *value)
+int xs_core_write(const char *path, const char *value)
 {
 	return core_request(XS_WRITE, path, value, xstrlen(value), NULL);
 }
 
-int store_read(const char *path, char *buf, size_t size)
+int store_write(const char *path, const char *value)
+{
+	int rc;
+
+	xs_lock();
+	rc = xs_core_write(path, value);
+	xs_unlock();
+	return rc;
+}
+
+static int core_read(const char *path, char *buf, size_t size)
 {
 	struct xs_reply *rp;
 	int rc = core_request(XS_READ, path, NULL, 0, &rp);
@@ -137,9 +148,29 @@ int store_read(const char *path, char *buf, size_t size)
 	return 0;
 }
 
-int store_remove(const char *path)
+int store_read(const char *path, char *buf, size_t size)
+{
+	int rc;
+
+	xs_lock();
+	rc = core_read(path, buf, size);
+	xs_unlock();
+	return rc;
+}
+
+static int core_remove(const char *path)
 {
 	return core_request(XS_RM, path, NULL, 0, NULL);
+}
+
+int store_remove(const char *path)
+{
+	int rc;
+
+	xs_lock();
+	rc = core_remove(path);
+	xs_unlock();
+	return rc;
 }
 
 /* ---- start, and domains that come and go ---- */
@@ -168,7 +199,7 @@ int store_init(void)
 		if (rc)
 			return rc;
 	}
-	return store_write("/tool/xenstored", "");
+	return xs_core_write("/tool/xenstored", "");
 }
 
 /*
@@ -193,7 +224,7 @@ __attribute__((format(printf, 4, 5))) static void node(struct introducer *in, en
 	va_start(ap, fmt);
 	xvsnprintf(path, sizeof(path), fmt, ap);
 	va_end(ap);
-	in->rc = store_write(path, value);
+	in->rc = xs_core_write(path, value);
 	if (in->rc)
 		return;
 	if (access == RW)
@@ -261,7 +292,29 @@ static void introduce_nodes(struct introducer *in)
 		node(in, RW, "", "/local/domain/%u/%s", d->id, rw_nodes[i]);
 }
 
-int store_introduce(struct domain *d)
+static void release(struct domain *d)
+{
+	char path[64], uuid[37];
+
+	if (!d->store)
+		return;
+	xs_detach(d);
+	xs_connection_free(d->store);
+	d->store = NULL;
+	xsnprintf(path, sizeof(path), "/local/domain/%u", d->id);
+	core_remove(path);
+	uuid_text(d->uuid, uuid);
+	xsnprintf(path, sizeof(path), "/vm/%s", uuid);
+	core_remove(path);
+	/* What it owned elsewhere must not fall to a later domain of the same number. */
+	if (xs_tree_disown(&xs_main, d->id))
+		xlog(LOG_WARN, "xenstore: no memory to clean up after domain %u", d->id);
+	xs_account(&xs_main);
+	xs_watch_fire_special("@releaseDomain");
+	xs_flush();
+}
+
+static int introduce(struct domain *d)
 {
 	struct introducer in = { .d = d };
 
@@ -274,7 +327,7 @@ int store_introduce(struct domain *d)
 		return -XEN_ENOMEM;
 	introduce_nodes(&in);
 	if (in.rc) {
-		store_release(d);
+		release(d);
 		return in.rc;
 	}
 	xs_watch_fire_special("@introduceDomain");
@@ -282,24 +335,19 @@ int store_introduce(struct domain *d)
 	return 0;
 }
 
+int store_introduce(struct domain *d)
+{
+	int rc;
+
+	xs_lock();
+	rc = introduce(d);
+	xs_unlock();
+	return rc;
+}
+
 void store_release(struct domain *d)
 {
-	char path[64], uuid[37];
-
-	if (!d->store)
-		return;
-	store_detach(d);
-	xs_connection_free(d->store);
-	d->store = NULL;
-	xsnprintf(path, sizeof(path), "/local/domain/%u", d->id);
-	store_remove(path);
-	uuid_text(d->uuid, uuid);
-	xsnprintf(path, sizeof(path), "/vm/%s", uuid);
-	store_remove(path);
-	/* What it owned elsewhere must not fall to a later domain of the same number. */
-	if (xs_tree_disown(&xs_main, d->id))
-		xlog(LOG_WARN, "xenstore: no memory to clean up after domain %u", d->id);
-	xs_account(&xs_main);
-	xs_watch_fire_special("@releaseDomain");
-	xs_flush();
+	xs_lock();
+	release(d);
+	xs_unlock();
 }

@@ -158,6 +158,27 @@ struct domain_store {
 	char in[sizeof(struct xsd_sockmsg) + XENSTORE_PAYLOAD_MAX + 1];
 };
 
+/*
+ * One lock for all of it. The functions of io.h and the notification take it, everything declared here is called
+ * with it held.
+ */
+extern struct spinlock xs_store_lock;
+
+static inline void xs_lock(void)
+{
+	spin_lock(&xs_store_lock, LOCK_STORE);
+}
+
+static inline void xs_unlock(void)
+{
+	spin_unlock(&xs_store_lock, LOCK_STORE);
+}
+
+/** xs_core_write() - store_write() from inside. */
+int xs_core_write(const char *path, const char *value);
+/** xs_detach() - store_detach() from inside. */
+void xs_detach(struct domain *d);
+
 extern struct xs_view xs_main;
 extern struct list xs_connections;
 

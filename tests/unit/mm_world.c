@@ -59,8 +59,12 @@ void world_make(struct world *w, domid_t id, unsigned pages, unsigned max_pages)
 	d->vcpu[0] = v;
 	v->domain = d;
 	v->gate.flags = GATE_KERNEL_MODE;
+	/* As if CPU 0 had it loaded, and nobody worked for it at the moment. */
+	v->sched.loaded = true;
+	v->sched.pause_flags = VPF_DOWN;
 	list_add_tail(&domain_list, &d->link);
 	assert_int_equal(domain_mm_init(d, max_pages), 0);
+	mm_domain_on_cpu(d);
 	v->gate.vcpu_info = &d->mm.shared_info->vcpu_info[0];
 	assert_int_equal(plat_vcpu_init(v), 0);
 	for (unsigned i = 0; i < pages; i++) {

@@ -4,6 +4,7 @@
  * the test with one line, so that a debugger or a core file shows who did it.
  */
 #include <cpuid.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -186,6 +187,11 @@ void plat_tlb_flush(uint64_t pcpus, enum plat_flush what, uint64_t va)
 	record(TP_TLB_FLUSH, pcpus, what, va, 0);
 }
 
+void plat_base_changed(struct vcpu *v)
+{
+	(void)v;
+}
+
 void plat_cache_flush(void)
 {
 	record(TP_CACHE_FLUSH, 0, 0, 0, 0);
@@ -346,6 +352,12 @@ void plat_cpu_kick(unsigned pcpu)
 	if (pcpu >= tp.info.pcpus)
 		violation("plat_cpu_kick(%u) of %u", pcpu, tp.info.pcpus);
 	record(TP_KICK, pcpu, 0, 0, 0);
+}
+
+void plat_cpu_relax(unsigned spins)
+{
+	if (spins > 100)
+		sched_yield();
 }
 
 void plat_poll(void)

@@ -168,7 +168,7 @@ void inject_soft_int(struct vcpu *v, unsigned vector)
 		.rip = ti->address, .mask_events = TI_GET_IF(ti), .what = "software interrupt",
 	};
 
-	v->domain->stats.soft_ints++;
+	stat_inc(&v->domain->stats.soft_ints);
 	bounce_to_kernel(v, &b);
 }
 
@@ -186,9 +186,9 @@ void arch_deliver_nmi(struct vcpu *v)
 	const struct trap_info *ti = &v->arch.traps[X86_NMI];
 	struct bounce b = { .rip = ti->address, .mask_events = TI_GET_IF(ti), .what = "NMI" };
 
-	if (!v->arch.nmi_pending || v->arch.nmi_masked)
+	if (!READ_ONCE(v->arch.nmi_pending) || v->arch.nmi_masked)
 		return;
-	v->arch.nmi_pending = false;
+	WRITE_ONCE(v->arch.nmi_pending, false);
 	if (!b.rip)
 		return; /* nobody listens: the edge is lost, as on hardware without a handler */
 	v->arch.nmi_masked = true;

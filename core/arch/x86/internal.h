@@ -54,12 +54,12 @@ bool cpuid_is_intel(void);
 
 static inline void count_emulated(struct vcpu *v, enum emul_kind kind)
 {
-	v->domain->stats.emulated[kind]++;
+	stat_inc(&v->domain->stats.emulated[kind]);
 }
 
 static inline uint64_t assist(const struct vcpu *v, unsigned type)
 {
-	return v->domain->mm.vm_assist & (UINT64_C(1) << type);
+	return READ_ONCE(v->domain->mm.vm_assist) & (UINT64_C(1) << type);
 }
 
 #endif

@@ -61,6 +61,7 @@ struct vcpu_arch {
 	unsigned gdt_entries;          /* 0: none */
 	uint64_t ldt_base;             /* guest virtual address */
 	unsigned ldt_entries;          /* 0: none */
+	bool descriptors_stale;        /* changed by another physical CPU, the home has to be told */
 	mfn_t ldt_frames[16];          /* FT_SEGDESC references taken at SET_LDT; 0 where not mapped */
 	uint64_t dr[8];
 	uint64_t cr4;                  /* what the guest believes */

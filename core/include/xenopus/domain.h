@@ -44,10 +44,11 @@ struct domain {
 	uint8_t uuid[16];
 	unsigned max_vcpus;
 	struct vcpu *vcpu[MAX_VCPUS];
-	struct list link; /* all domains */
+	struct list link; /* all domains; added and removed on physical CPU 0 only */
 	struct domain_mm mm;
 	struct domain_event event;
 	struct domain_sched sched;
+	struct spinlock grant_lock;
 	struct domain_grant *grant;
 	struct domain_store *store;
 	struct domain_console *console;
@@ -59,8 +60,15 @@ struct domain {
 };
 
 extern struct list domain_list;
+extern struct spinlock domain_list_lock; /* LOCK_DOMAINS; to walk the list, hold it or be on CPU 0 */
 
-/** domain_by_id() - DOMID_SELF is resolved against @self (may be NULL). NULL when there is none. */
+/** domain_take_stopped() - a domain that has stopped and runs nowhere, not yet reported; it counts as reported now. */
+struct domain *domain_take_stopped(void);
+
+/**
+ * domain_by_id() - DOMID_SELF is resolved against @self (may be NULL). NULL when there is none. The domain stays until
+ * this physical CPU comes round its loop (cpu.h).
+ */
 struct domain *domain_by_id(domid_t id, struct domain *self);
 
 /**

@@ -7,12 +7,15 @@
 #define XENOPUS_EVENT_H
 
 #include "types.h"
+#include "lock.h"
 
 #define EVTCHN_NR_VIRQS 24
 
 struct evtchn_table; /* core/event */
 
+/** struct domain_event - @lock guards the table, every port in it and the FIFO queues. */
 struct domain_event {
+	struct spinlock lock;
 	struct evtchn_table *table;
 };
 

@@ -8,6 +8,7 @@
 
 #include "types.h"
 #include "lib.h"
+#include "lock.h"
 
 /* Page-table entry bits (Intel SDM vol. 3, 4.5). */
 #define PTE_P	 UINT64_C(0x001)
@@ -52,14 +53,17 @@ struct frame; /* layout: core/mm/frame.h, for core/mm only; one per machine fram
 
 /**
  * struct domain_mm - a domain's memory. Owned by core/mm.
+ * @lock: guards the rest, the domain's frames, and the descriptor tables of its virtual CPUs
  * @tot_pages, @max_pages: frames it has, and may have
  * @first_frame: head of the list of its frames (linked in the frame table), 0: none
  * @down, @nr_down: frames of page tables that are yet to be given up (a preempted operation left
  * them)
  * @dying: in domain_mm_destroy()
  * @shared_info_mfn, @shared_info: made by domain_mm_init()
+ * @cpus: physical CPUs that have a virtual CPU of it loaded, and so may remember translations (atomic)
  */
 struct domain_mm {
+	struct spinlock lock;
 	uint64_t tot_pages, max_pages;
 	uint32_t first_frame;
 	uint32_t down[MM_DOWN_MAX];
@@ -67,7 +71,8 @@ struct domain_mm {
 	bool dying;
 	mfn_t shared_info_mfn;
 	struct shared_info *shared_info;
-	uint64_t vm_assist;	  /* VMASST_TYPE_* bits */
+	uint64_t cpus;
+	uint64_t vm_assist;	  /* VMASST_TYPE_* bits (atomic) */
 	uint64_t pt_updates;	  /* statistics: page-table entries written */
 	uint64_t ptwr_emulations; /* statistics: emulated direct writes */
 };
@@ -157,10 +162,19 @@ size_t guest_copy_to_fault(struct vcpu *v, uint64_t va, const void *src, size_t 
 size_t guest_fetch(struct vcpu *v, void *dst, uint64_t va, size_t n, uint64_t *fault_va,
 		   uint32_t *pf_error);
 
+/* ---- physical CPUs ---- */
+
+/**
+ * mm_domain_on_cpu() / mm_domain_off_cpu() - a virtual CPU of @d is about to be loaded on this physical CPU / none
+ * is any more, and the home has forgotten its translations.
+ */
+void mm_domain_on_cpu(struct domain *d);
+void mm_domain_off_cpu(struct domain *d);
+
 /* ---- audits ---- */
 
-/** mm_audit() - check every invariant of the frame table. Returns the number of violations
- * (logged). */
+/** mm_audit() - check every invariant of the frame table, while the other physical CPUs stand still; no lock
+ * is held. Returns the number of violations (logged). */
 unsigned mm_audit(void);
 
 /**
@@ -183,6 +197,11 @@ bool mm_map_ldt_page(struct vcpu *v, unsigned n);
 /** mm_set_ldt() - MMUEXT_SET_LDT: the LDT at guest virtual @base, on the kernel tables of now. 0 or
  * -errno. */
 int mm_set_ldt(struct vcpu *v, uint64_t base, unsigned entries);
+/**
+ * mm_descriptors_refresh() - another physical CPU has changed descriptor tables of @v, which this one works for:
+ * tell the home. Cheap when not.
+ */
+void mm_descriptors_refresh(struct vcpu *v);
 /** mm_destroy_ldt() - @v has no LDT any more. */
 void mm_destroy_ldt(struct vcpu *v);
 /**

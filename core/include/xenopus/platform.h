@@ -82,8 +82,18 @@ uint64_t plat_root_slot(unsigned slot);
 
 enum plat_flush { PLAT_FLUSH_ALL, PLAT_FLUSH_VA };
 
-/** plat_tlb_flush() - flush the TLBs of the physical CPUs in bitmap @pcpus before guests run there. */
+/**
+ * plat_tlb_flush() - flush the TLBs of the physical CPUs in bitmap @pcpus before they enter a guest the next
+ * time, and see to it that every store made by plat_pt_*() before, on whichever CPU, is seen by them then. Those in a
+ * guest now the core brings out of it afterwards, and waits for them.
+ */
 void plat_tlb_flush(uint64_t pcpus, enum plat_flush what, uint64_t va);
+
+/**
+ * plat_base_changed() - @v, which this physical CPU works for, has other page tables (gate.cr3_kernel, cr3_user)
+ * from now on. When this returns the CPU itself does not stand on the old ones any more.
+ */
+void plat_base_changed(struct vcpu *v);
 
 /** plat_cache_flush() - write back and invalidate caches (WBINVD) on this physical CPU. */
 void plat_cache_flush(void);
@@ -181,13 +191,24 @@ void plat_timer_set(uint64_t tsc);
 /** plat_cpu_idle() - nothing to run: sleep until the timer of plat_timer_set(), a kick, or home work. */
 void plat_cpu_idle(void);
 
-/** plat_cpu_kick() - make physical CPU @pcpu return from plat_cpu_run() or plat_cpu_idle() soon. */
+/** plat_cpu_kick() - make physical CPU @pcpu return from plat_cpu_run() or plat_cpu_idle() soon, also when it is only
+ * about to call them. */
 void plat_cpu_kick(unsigned pcpu);
+
+/**
+ * plat_cpu_relax() - one turn of waiting for another physical CPU; @spins says how many went before. May let
+ * the host run somebody else.
+ */
+void plat_cpu_relax(unsigned spins);
 
 /** plat_poll() - called by each CPU loop outside any guest: the home does work it was asked for from outside. */
 void plat_poll(void);
 
 /* ---- people ---- */
+
+/*
+ * These are called on any physical CPU, so a home keeps what several say at once apart by itself.
+ */
 
 /** plat_log() - a finished line of the hypervisor log, without newline. @level is enum log_level. */
 void plat_log(int level, const char *line, size_t len);
@@ -200,7 +221,7 @@ __attribute__((noreturn)) void plat_panic(const char *line);
 
 /**
  * plat_domain_shutdown() - @d has stopped for @reason (SHUTDOWN_*, xen/sched.h); called once, from the
- * CPU loop, after its virtual CPUs are descheduled.
+ * loop of physical CPU 0, after its virtual CPUs are descheduled.
  */
 void plat_domain_shutdown(struct domain *d, unsigned reason);
 

@@ -6,6 +6,7 @@
 #define XENOPUS_SCHED_H
 
 #include "lib.h"
+#include "lock.h"
 #include "time.h"
 
 /* vcpu_sched.pause_flags: any bit set keeps the virtual CPU off the run queue. */
@@ -16,15 +17,23 @@
 
 #define POLL_SEVERAL (~UINT32_C(0))
 
+/**
+ * struct vcpu_sched - @link, @queued, @pcpu and what follows from @pause_flags change under the lock of
+ * @pcpu's run queue (vcpu.c); all are read without.
+ * @running: a physical CPU is working for it (between two decisions of its loop)
+ * @loaded: its FPU and segment state is on physical CPU @pcpu
+ * @evict: whoever has it loaded shall give it up
+ * @poll_port: SCHEDOP_poll: 0: not in one, POLL_SEVERAL: not just one port
+ */
 struct vcpu_sched {
 	struct list link; /* run queue */
 	bool queued;
-	bool reconsider;  /* ask sched_pick() again before it goes on */
-	bool running;     /* a physical CPU is working for it (between two decisions of its loop) */
-	bool loaded;      /* its FPU and segment state is on physical CPU @pcpu */
+	bool running;
+	bool loaded;
+	bool evict;
 	uint32_t pause_flags;
 	unsigned pcpu;
-	uint32_t poll_port; /* SCHEDOP_poll: 0: not in one, POLL_SEVERAL: not just one port */
+	uint32_t poll_port;
 };
 
 #define SCHED_WATCHDOGS 2
@@ -57,6 +66,10 @@ struct vcpu_guest_context;
 int vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);
 /** sched_pick() - the virtual CPU to run now on this CPU, or NULL. */
 struct vcpu *sched_pick(void);
+/** sched_put() - this CPU does not work for @v any more; its runstate follows. */
+void sched_put(struct vcpu *v);
+/** sched_pcpu() - the physical CPU @v is placed on now. */
+unsigned sched_pcpu(const struct vcpu *v);
 /** sched_yield_vcpu() - @v goes behind its equals. */
 void sched_yield_vcpu(struct vcpu *v);
 /**
@@ -89,7 +102,8 @@ void sched_note_death(void);
 bool sched_take_deaths(void);
 
 /**
- * cpu_unload() - (core/control/loop.c) no physical CPU may hold state of @v any more: it goes away.
+ * cpu_unload() - (core/control/loop.c) wait until no physical CPU works for @v or holds its state; it cannot
+ * run and no lock is held.
  */
 void cpu_unload(struct vcpu *v);
 

@@ -19,6 +19,17 @@ struct domain_stats {
 	uint64_t ptwr, mmu_updates, va_mappings;
 };
 
+/** stat_add() - counters are shared by all virtual CPUs of a domain. */
+static inline void stat_add(uint64_t *counter, uint64_t n)
+{
+	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
+}
+
+static inline void stat_inc(uint64_t *counter)
+{
+	stat_add(counter, 1);
+}
+
 /** stats_hypercall_name() - "mmu_update", ... or NULL for numbers without a name. */
 const char *stats_hypercall_name(unsigned nr);
 

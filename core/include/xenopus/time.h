@@ -8,6 +8,7 @@
 #define XENOPUS_TIME_H
 
 #include "lib.h"
+#include "lock.h"
 
 #define NSEC_PER_SEC  UINT64_C(1000000000)
 #define NSEC_PER_MSEC UINT64_C(1000000)
@@ -32,6 +33,7 @@ struct vcpu_time {
 	struct timer singleshot, periodic, poll;
 	uint64_t period_ns;                  /* 0: off */
 	uint64_t periodic_last;              /* when the periodic timer last ticked */
+	struct spinlock runstate_lock;
 	int runstate;                        /* RUNSTATE_* */
 	uint64_t runstate_entry, runstate_ns[4];
 	uint64_t runstate_guest_va;          /* registered area, 0: none */
@@ -51,6 +53,8 @@ void timer_init(struct timer *t, void (*fn)(struct timer *t));
 /** timer_set() - (re-)arm; a time in the past fires at the next timers_run(). */
 void timer_set(struct timer *t, uint64_t expires_ns);
 void timer_stop(struct timer *t);
+/** timer_kill() - stop @t and wait for its function, should it be running on another CPU; no lock is held. */
+void timer_kill(struct timer *t);
 /** timers_run() - fire what is due on this CPU, then program the platform for the next. */
 void timers_run(void);
 /**
