@@ -71,9 +71,9 @@ class Run:
         return found[-1] if found else ''
 
 
-def command(arguments, mode=None, options=(), memory=256):
-    """The command line for a boot of the Debian kernel."""
-    words = [xenopus(), 'run', f'--home={home()}', '--initrd', initramfs(), '--memory', str(memory), *options,
+def command(arguments, mode=None, options=(), memory=256, where=None):
+    """The command line for a boot of the Debian kernel. where: the home, if not the one under test."""
+    words = [xenopus(), 'run', f'--home={where or home()}', '--initrd', initramfs(), '--memory', str(memory), *options,
              kernel(), '--', *arguments]
     if mode:
         words.append(f'xenopus.mode={mode}')

@@ -3,7 +3,7 @@
 """The console on a terminal: an interactive shell with job control, Ctrl-] leaves, and the terminal's
 modes are what they were after every way out, the violent ones included.
 
-usage: test_console.py [CASE...], some of the functions below
+usage: test_console.py [--home=metal] [CASE...], some of the functions below
 """
 
 import hashlib
@@ -194,11 +194,14 @@ def violent_end(verdict):
 
 
 def main():
+    names = sys.argv[1:]
+    if names[:1] == ['--home=metal']:
+        os.environ['XENOPUS_HOME'] = 'metal'
+        names.pop(0)
     boot.require_home()
     verdict = boot.Verdict()
-    cases = [interactive, escape, escape_while_booting, signals, guest_crash]
-    if sys.argv[1:]:
-        cases = [globals()[name] for name in sys.argv[1:]]
+    cases = [globals()[name] for name in names] or \
+        [interactive, escape, escape_while_booting, signals, guest_crash]
     for case in cases:
         print(f'\n--- {case.__name__}')
         case(verdict)

@@ -40,13 +40,7 @@ def debian(xenopus, initramfs, scratch):
 
 def wrong_guest(mode, result):
     """What check.py has against a guest of ours, or None."""
-    if result.status is None:
-        return 'did not end'
-    text = '\n'.join(result.lines)
-    if check.BROKEN.search(text):
-        return 'the process is not in order'
-    judge = check.wrong_verdict if mode == 'verdict' else check.wrong_crash
-    return judge(result.status, text)
+    return check.judge(mode, result.status, '\n'.join(result.lines))
 
 
 def wrong_debian(result):
