@@ -86,7 +86,7 @@ static bool mark_dirty(struct walk *w)
 	if ((w->entry & want) == want)
 		return true;
 	return plat_pt_cmpxchg(w->table, w->index, &w->entry, w->entry | want,
-			       READ_ONCE(frame_of(w->table)->type));
+			       READ_ONCE(frame_at(w->table.n)->type));
 }
 
 /* The core's address of guest byte @va, good up to the end of its page. NULL with *@error as for
