@@ -226,9 +226,9 @@ static void handler(unsigned vector, char *entry)
 		panic("set_trap_table refused vector %u", vector);
 }
 
-static void callback(unsigned type, char *entry)
+static void callback(unsigned type, unsigned flags, char *entry)
 {
-	struct callback_register cb = {.type = (uint16_t)type};
+	struct callback_register cb = {.type = (uint16_t)type, .flags = (uint16_t)flags};
 
 	cb.address = (uint64_t)entry;
 	if (HC2(callback_op, CALLBACKOP_register, &cb))
@@ -259,14 +259,15 @@ void guest_main(void)
 	if (hc_event_channel_op(EVTCHNOP_bind_ipi, &ipi))
 		panic("bind_ipi is refused");
 	port = ipi.port;
-	callback(CALLBACKTYPE_event, bench_event);
+	callback(CALLBACKTYPE_event, 0, bench_event);
 	event_unmask(port);
 	vcpu_info(0)->evtchn_upcall_mask = 0;
 	measure("event-to-self", send_self, ROUNDS, 1);
 	measure("event-masked", send_masked, ROUNDS, 1);
 	handler(3, bench_breakpoint);
 	handler(14, bench_fault);
-	callback(CALLBACKTYPE_syscall, bench_syscall);
+	/* As Linux has it. */
+	callback(CALLBACKTYPE_syscall, CALLBACKF_mask_events, bench_syscall);
 	measure("int3-and-iret", breakpoint, ROUNDS, 1);
 	measure("page-fault-and-iret", page_fault, ROUNDS, 1);
 	measure("user-syscall-and-iret", user_syscalls, 1, ROUNDS);
