@@ -3,10 +3,12 @@
  * The hypervisor's command line: one table of words without a value, one of words with one. What is in neither is
  * refused, and the refusal lists them. docs/metal.md says what each does.
  */
+#include <xenopus/mm.h>
 #include "bundle.h"
 #include "metal.h"
 
-bool debug_exit, test_panic;
+bool debug_exit;
+enum test_panic test_panic;
 static bool debugcon;
 
 static const struct {
@@ -16,7 +18,6 @@ static const struct {
 	{ "debug-exit", &debug_exit },
 	{ "debugcon", &debugcon },
 	{ "stats", &stats_wanted },
-	{ "test-panic", &test_panic },
 };
 
 static bool is(const char *at, size_t len, const char *what)
@@ -63,14 +64,39 @@ static bool set_on_reboot(const char *at, size_t len)
 	return n >= 0;
 }
 
+static bool set_audit(const char *at, size_t len)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		if (at[i] < '0' || at[i] > '9' || n > 100000000)
+			return false;
+		n = n * 10 + (unsigned)(at[i] - '0');
+	}
+	mm_audit_every = n;
+	return true;
+}
+
+static bool set_test_panic(const char *at, size_t len)
+{
+	static const char *const names[] = { "stack", "fault", NULL };
+	int n = choice(at, len, names);
+
+	if (n >= 0)
+		test_panic = (enum test_panic)(n + 1);
+	return n >= 0;
+}
+
 static const struct {
 	const char *word; /* with its = */
 	const char *values;
 	bool (*set)(const char *at, size_t len);
 } values[] = {
+	{ "audit=", "HYPERCALLS", set_audit },
 	{ "log-level=", "error|warn|info|debug", set_log_level },
 	{ "on-panic=", "halt|restart|poweroff", set_on_panic },
 	{ "on-reboot=", "stop|domain|machine", set_on_reboot },
+	{ "test-panic=", "stack|fault", set_test_panic },
 };
 
 static bool known(const char *at, size_t len)

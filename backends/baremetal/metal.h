@@ -209,7 +209,8 @@ void home_incomplete(void); /* something that was asked for could not be: the ma
 
 /* cmdline.c */
 extern bool debug_exit; /* "debug-exit": tell QEMU's isa-debug-exit how it ended */
-extern bool test_panic; /* "test-panic": overrun the stack, to see that it is found and told */
+/* "test-panic=": overrun the stack, or touch what is not mapped, to see that it is found and told. */
+extern enum test_panic { TEST_NO_PANIC, TEST_STACK, TEST_FAULT } test_panic;
 void cmdline_parse(const char *line);
 
 #endif

@@ -22,6 +22,12 @@ __attribute__((noinline)) static uint64_t overrun_stack(uint64_t depth)
 	return depth == 1000000 ? here[0] : overrun_stack(depth + 1) + here[0];
 }
 
+/* Lower addresses are the guests': with none running there is nothing. */
+__attribute__((noinline)) static uint64_t read_nothing(void)
+{
+	return *(volatile uint64_t *)(uintptr_t)0x1000;
+}
+
 static void check_cpu(void)
 {
 	static const struct {
@@ -69,8 +75,10 @@ void metal_start(uint64_t info, unsigned door)
 	     (unsigned long long)metal_info.frames >> 8, metal_info.tsc_khz);
 	if (core_init())
 		refuse("the core cannot start in this machine: it needs more memory");
-	if (test_panic)
+	if (test_panic == TEST_STACK)
 		xlog(LOG_ERROR, "still here: %llu", (unsigned long long)overrun_stack(1));
+	if (test_panic == TEST_FAULT)
+		xlog(LOG_ERROR, "still here: %llu", (unsigned long long)read_nothing());
 	domains_start();
 	xlog(LOG_INFO, "the first guest starts, TSC at %llu ms",
 	     (unsigned long long)(tsc_read() / metal_info.tsc_khz));

@@ -172,6 +172,7 @@ void hypercall_dispatch(struct vcpu *v)
 	uint64_t clock = plat_tsc();
 	long ret;
 
+	mm_audit_tick();
 	b->vcpu = v;
 	b->asked = false;
 	b->deadline = clock + plat_info()->tsc_khz * UINT64_C(1000) / BUDGET_HZ;

@@ -256,6 +256,22 @@ static unsigned audit(void)
 	return a.violations;
 }
 
+unsigned mm_audit_every;
+
+void mm_audit_tick(void)
+{
+	static unsigned calls;
+	unsigned every = mm_audit_every, bad;
+
+	if (!every || __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED) % every)
+		return;
+	bad = mm_audit();
+	if (bad) {
+		xlog(LOG_ERROR, "frame table audit: %u violations", bad);
+		plat_panic("the frame table is wrong");
+	}
+}
+
 unsigned mm_audit(void)
 {
 	unsigned violations;

@@ -55,29 +55,62 @@ def cases(good):
     yield 'a word', good, 'frobnicate', 'unknown word on the command line: frobnicate'
 
 
-def panic_is_told(bundle):
-    """The stack runs over its guard page: found, told on a stack of its own, with names of functions."""
-    run = metal.boot(bundle, 'test-panic log-level=error', memory=128, limit=60)
-    good = run.status == 3 and re.search(r'panic: exception in the hypervisor: vector 8\b', run.text) \
-        and 'a stack has overrun' in run.text and len(re.findall(r' overrun_stack\+0x', run.text)) > 10
-    print('ok a panic' if good else f'FAIL a panic: status {run.status}\n{run.text}')
-    return good
+# What is done to the hypervisor, and what its panic tells: the exception, the registers, functions by name.
+PANICS = {
+    'stack': [r'panic: exception in the hypervisor: vector 8\b', 'a stack has overrun', r'( overrun_stack\+0x[^$]*){10}'],
+    'fault': [r'panic: exception in the hypervisor: vector 14 error 0 cr2 0x1000 ', r'^\(xenopus\) rip 0x\w+ cs 0xe008 ',
+              r'^\(xenopus\) r13 ', r'backtrace:\n.* read_nothing\+0.*\n.* metal_start\+0x'],
+}
+
+
+def panics_are_told(bundle):
+    bad = 0
+    for how, patterns in PANICS.items():
+        run = metal.boot(bundle, f'test-panic={how} log-level=error', memory=128, limit=60)
+        missing = [p for p in patterns if not re.search(p, run.text, re.M)]
+        good = run.status == 3 and not missing
+        print(f'ok a panic: {how}' if good else f'FAIL {how}: status {run.status}, no {missing}\n{run.text}')
+        bad += not good
+    return bad
+
+
+def one_of_two(good_bundle, bad_bundle):
+    """Of two modules one is damaged: a line about that one, the other's domain runs, the machine powers off."""
+    bad = 0
+    for order in (good_bundle, bad_bundle), (bad_bundle, good_bundle), (bad_bundle, bad_bundle):
+        run = metal.boot(','.join(order), image=os.environ['XENOPUS_MULTIBOOT1'], memory=128, limit=60)
+        ran = len(re.findall(r'domain worker stopped: poweroff', run.text))
+        lines = re.findall(r'module [12]: the boot bundle is damaged \(its checksum is wrong\)', run.text)
+        good = run.status == 1 and len(lines) == order.count(bad_bundle) and ran == order.count(good_bundle)
+        print(f'ok {lines}, {ran} ran' if good else f'FAIL of two modules: status {run.status}\n{run.text}')
+        bad += not good
+    return bad
+
+
+def too_little_memory(bundle):
+    bad = 0
+    for size, line in (2, 'memory'), (16, 'more than this machine'):
+        run = metal.boot(bundle, 'log-level=error', memory=size, limit=60)
+        good = run.status == 1 and re.search(r'^\(xenopus\) .*' + line, run.text, re.M)
+        print(f'ok {size} MiB' if good else f'FAIL {size} MiB: status {run.status}\n{run.text}')
+        bad += not good
+    return bad
 
 
 # What the processor lacks, and the line. Before it knows its command line the image can only halt.
 PROCESSORS = {
-    'qemu32': (None, 'this CPU has no 64-bit mode'),
-    'qemu64,-nx': (None, 'this CPU has no no-execute bit'),
-    'qemu64,-cx16': (1, 'this CPU has no CMPXCHG16B'),
+    'qemu32': (False, 'this CPU has no 64-bit mode'),
+    'qemu64,-nx': (False, 'this CPU has no no-execute bit'),
+    'qemu64,-cx16': (True, 'this CPU has no CMPXCHG16B'),
 }
 
 
 def processors_are_named(bundle):
     bad = 0
-    for cpu, (status, line) in PROCESSORS.items():
-        run = metal.boot(bundle, memory=128, limit=60 if status else 15, cpu=cpu)
-        good = run.status == status and line in run.text
-        print(f'ok {cpu}: {line}' if good else f'FAIL {cpu}: status {run.status}\n{run.text}')
+    for cpu, (ends, line) in PROCESSORS.items():
+        with metal.Session(bundle, memory=128, cpu=cpu) as machine:
+            good = machine.wait_for(line) and machine.end(limit=60 if ends else 1) == (1 if ends else None)
+            print(f'ok {cpu}: {line}' if good else f'FAIL {cpu}\n{machine.text}')
         bad += not good
     return bad
 
@@ -102,7 +135,12 @@ def main():
                 bad += 1
         with open(path, 'wb') as f:
             f.write(good)
-        bad += not panic_is_told(path)
+        damaged = path + '.damaged'
+        with open(damaged, 'wb') as f:
+            f.write(good[:-1] + bytes([good[-1] ^ 1]))
+        bad += panics_are_told(path)
+        bad += one_of_two(path, damaged)
+        bad += too_little_memory(path)
         bad += processors_are_named(path)
     return bool(bad)
 

@@ -337,9 +337,43 @@ static void audit_sees(void **state)
 	world_end();
 }
 
+/* Every third call looks; what it finds stops the machine. */
+static void audit_every_so_often(void **state)
+{
+	volatile unsigned ticks = 0;
+	struct frame *f;
+	struct world w;
+	jmp_buf out;
+
+	(void)state;
+	world_machine(1024);
+	world_make(&w, 1, 50, 60);
+	mm_audit_tick();
+	mm_audit_every = 3;
+	for (unsigned i = 0; i < 9; i++)
+		mm_audit_tick();
+	f = frame_at(w.p2m[20]);
+	f->count++;
+	tp.panic_jmp = &out;
+	if (!setjmp(out)) {
+		for (; ticks < 4; ticks++)
+			mm_audit_tick();
+		fail_msg("nothing was found");
+	}
+	assert_int_equal(ticks, 2);
+	assert_non_null(strstr(tp.panic_line, "frame table"));
+	tp.panic_jmp = NULL;
+	mm_audit_every = 0;
+	f->count--;
+	world_audit();
+	world_destroy(&w);
+	world_end();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(audit_every_so_often),
 		cmocka_unit_test(odd_machines),	 cmocka_unit_test(contiguous_pages),
 		cmocka_unit_test(small_objects), cmocka_unit_test(to_the_last_frame),
 		cmocka_unit_test(shared_pages),	 cmocka_unit_test(held_frames),

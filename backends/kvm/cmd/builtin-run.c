@@ -6,6 +6,7 @@
 
 #include <xenopus/features.h>
 #include <xenopus/lib.h>
+#include <xenopus/mm.h>
 #include "../machine.h"
 #include "cmd.h"
 #include "run.h"
@@ -15,7 +16,7 @@
 
 static struct {
 	char *home, *log_level, *kvm;
-	gint gdb;
+	gint gdb, audit;
 	gboolean stats, verbose, no_cache, no_attendant, paused;
 } opt;
 
@@ -35,6 +36,8 @@ static const GOptionEntry entries[] = {
 	  "No second host thread that answers hypercalls where exits are slow", NULL },
 	{ "no-cache", 0, 0, G_OPTION_ARG_NONE, &opt.no_cache,
 	  "Unpack the kernel anew and do not keep it for the next time", NULL },
+	{ "audit", 0, 0, G_OPTION_ARG_INT, &opt.audit,
+	  "Check the whole frame table every N hypercalls, and stop if it is wrong", "N" },
 	{ "kvm", 0, 0, G_OPTION_ARG_FILENAME, &opt.kvm, "KVM device (/dev/kvm)", "FILE" },
 	{ NULL, 0, 0, 0, NULL, NULL, NULL },
 };
@@ -74,6 +77,8 @@ static int check_options(void)
 		return cmd_error(STATUS_USAGE, "--kvm is for --home=kvm");
 	if (opt.gdb < 0 || opt.gdb > 65535)
 		return cmd_error(STATUS_USAGE, "port %d for gdb: give 1 to 65535", opt.gdb);
+	if (opt.audit < 0)
+		return cmd_error(STATUS_USAGE, "an audit every %d hypercalls: give 1 or more", opt.audit);
 	if (opt.paused && !opt.gdb)
 		return cmd_error(STATUS_USAGE, "--paused waits for gdb: give --gdb, too");
 	return 0;
@@ -138,6 +143,7 @@ int cmd_run(int argc, char **argv)
 		status = check_options();
 	if (status)
 		return status;
+	mm_audit_every = (unsigned)opt.audit;
 	r.stats = opt.stats;
 	r.verbose = opt.verbose;
 	r.attendant = !opt.no_attendant;

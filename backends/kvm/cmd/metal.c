@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <xenopus/lib.h>
+#include <xenopus/mm.h>
 #include "../machine.h"
 #include "cmd.h"
 #include "config.h"
@@ -84,7 +85,7 @@ static char **command_line(const struct run *r, const char *qemu, const char *im
 	g_ptr_array_add(words, g_strdup("-kernel"));
 	g_ptr_array_add(words, g_strdup(image));
 	g_ptr_array_add(words, g_strdup("-append"));
-	g_ptr_array_add(words, g_strdup_printf("debug-exit debugcon log-level=%s%s",
+	g_ptr_array_add(words, g_strdup_printf("debug-exit debugcon audit=%u log-level=%s%s", mm_audit_every,
 					       options_log_levels[log_threshold], r->stats ? " stats" : ""));
 	if (r->gdb_port) {
 		g_ptr_array_add(words, g_strdup("-gdb"));
