@@ -21,8 +21,10 @@ packages_run=(
 	libglib2.0-dev libelf-dev zlib1g-dev libbz2-dev liblzma-dev libzstd-dev liblz4-dev liblzo2-dev
 	libxen-dev libcmocka-dev
 )
+# What running needs without KVM.
+packages_emulation=(qemu-system-x86)
 # What the tests need on top of it.
-packages_test=(qemu-system-x86 gdb binutils xz-utils kmod man-db)
+packages_test=("${packages_emulation[@]}" gdb binutils xz-utils kmod man-db)
 
 say() {
 	printf '==> %s\n' "$*"
@@ -120,11 +122,13 @@ ensure_kernel() {
 	mv "$new" "$cache/kernel"
 }
 
-# require_kvm - one clear line where guests cannot run
+# kvm_usable - is there a KVM device (10:232 for every Linux), and may we use it?
+kvm_usable() {
+	[ "$(stat -L -c %t:%T /dev/kvm 2>/dev/null)" = a:e8 ] && [ -r /dev/kvm ] && [ -w /dev/kvm ]
+}
+
+# require_kvm - one clear line where nothing but KVM will do
 require_kvm() {
-	[ -e /dev/kvm ] || die "there is no /dev/kvm: load the kvm-intel or kvm-amd module" \
-		"(in a virtual machine: switch nested virtualisation on)"
-	if ! [ -r /dev/kvm ] || ! [ -w /dev/kvm ]; then
-		die "/dev/kvm is not yours to use: run as root or join the group kvm"
-	fi
+	kvm_usable || die "there is no /dev/kvm that could be used: load the kvm-intel or kvm-amd module (in a" \
+		"virtual machine: switch nested virtualisation on); run as root or join the group kvm"
 }
