@@ -206,10 +206,13 @@ metal_start_stack:
 \name\()_top:
 	.endm
 	stack	cpu0_stack, 8
+	.globl	trap_stacks_start, trap_stacks_end
+trap_stacks_start:
 	stack	cpu0_trap_stack, 2
 	stack	cpu0_nmi_stack, 1
 	stack	cpu0_df_stack, 2
 	stack	cpu0_mc_stack, 2
 	stack	cpu0_db_stack, 2
+trap_stacks_end:
 
 	.section .note.GNU-stack, "", @progbits

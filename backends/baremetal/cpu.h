@@ -9,6 +9,7 @@
 #define MSR_SYSENTER_CS    0x174u
 #define MSR_SYSENTER_ESP   0x175u
 #define MSR_SYSENTER_EIP   0x176u
+#define MSR_ARCH_CAPABILITIES 0x10au
 #define MSR_PAT            0x277u
 #define MSR_TSC_DEADLINE   0x6e0u
 #define MSR_EFER           0xc0000080u
@@ -19,6 +20,8 @@
 #define MSR_FS_BASE        0xc0000100u
 #define MSR_GS_BASE        0xc0000101u
 #define MSR_KERNEL_GS_BASE 0xc0000102u
+
+#define ARCH_CAP_RDCL_NO UINT64_C(0x01)
 
 #define CR0_MP UINT64_C(0x00000002)
 #define CR0_EM UINT64_C(0x00000004)

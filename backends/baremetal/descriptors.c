@@ -17,10 +17,10 @@ struct tss {
 	uint16_t iomap;
 } __attribute__((packed));
 
-static uint64_t idt[512] __attribute__((aligned(4096)));
-static struct tss tss0 __attribute__((aligned(128)));
-static uint64_t gdt0[512] __attribute__((aligned(4096)));
-static uint64_t gdt_nothing[512] __attribute__((aligned(4096)));
+EXPOSED static uint64_t idt[512] __attribute__((aligned(4096)));
+EXPOSED static struct tss tss0 __attribute__((aligned(128)));
+EXPOSED static uint64_t gdt0[512] __attribute__((aligned(4096)));
+EXPOSED static uint64_t gdt_nothing[512] __attribute__((aligned(4096)));
 
 static uint64_t *slot(uint64_t *gdt, unsigned selector)
 {

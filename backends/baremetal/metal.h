@@ -14,7 +14,7 @@
 
 /**
  * struct percpu - a physical CPU; the base of GS in ring 0. The fields before @self are the gate's.
- * @cr3: what the CPU's CR3 holds
+ * @cr3: what the CPU's CR3 holds; with split tables: when it is next in ring 3
  * @flush: CR3 must be loaded anew before a guest runs
  * @loaded: whose FPU, selectors, bases, debug registers and descriptor window this CPU holds
  * @timer_tsc: what the timer is set to, 0: off
@@ -26,6 +26,7 @@ struct percpu {
 	uint64_t error;
 	uint64_t trap_stack; /* its top, where traps from ring 3 push their frames */
 	uint64_t cr3;
+	uint64_t hyp_cr3;    /* with split tables: what C code runs on */
 	struct percpu *self;
 	unsigned id;
 	bool flush;
@@ -52,6 +53,10 @@ struct hyp_frame {
 /** struct metal_vcpu - v->plat. What is in the CPU while @v is loaded is here while it is not. */
 struct metal_vcpu {
 	unsigned window;
+	uint64_t *all, *shown;       /* L1 tables of the window: the hypervisor's, the domain's own or NULL */
+	struct window_tables *tables; /* NULL: not split */
+	const struct vcpu_info *info_shown;
+	struct gate_vcpu *gate;      /* v->gate where gate code sees it */
 	uint16_t ds, es, fs, gs;
 	uint64_t fs_base, gs_base;
 	uint64_t dr[8];
@@ -63,11 +68,13 @@ struct metal_vcpu {
 /* Addresses the linker made. */
 extern char image_start[], image_text_start[], image_rodata_start[],
 	image_data_start[], image_end[], fixups_start[], fixups_end[], alternatives_start[], alternatives_end[];
+extern char gate_text_end[], exposed_start[], exposed_end[], trap_stacks_start[], trap_stacks_end[];
 extern char cpu0_stack_guard[], cpu0_stack_top[], cpu0_trap_stack_guard[], cpu0_trap_stack_top[],
 	cpu0_nmi_stack_guard[], cpu0_nmi_stack_top[], cpu0_df_stack_guard[], cpu0_df_stack_top[],
 	cpu0_mc_stack_guard[], cpu0_mc_stack_top[], cpu0_db_stack_guard[], cpu0_db_stack_top[];
 
 /* gate_metal.S */
+extern uint64_t gate_hyp_cr3; /* the hypervisor's own tables */
 unsigned gate_enter(struct gate_vcpu *g);
 extern const char gate_syscall[], gate_syscall32[], gate_sysenter[], gate_stubs[];
 int gate_load_ds(unsigned selector), gate_load_es(unsigned selector), gate_load_fs(unsigned selector),
@@ -119,9 +126,27 @@ uint64_t memory_frames(void);
 /* paging.c */
 void paging_init(void);
 void *device_map(uint64_t phys); /* one page, uncached */
-void window_set(unsigned window, unsigned page, uint64_t pte);
-bool window_tables(unsigned window);
 uint64_t idle_cr3(void);
+/**
+ * paging_expose() - with split tables: what lies here is used before or after CR3 is the hypervisor's (a CPU's stacks
+ * for traps, its TSS, GDT page and struct percpu), so guests' tables show it too. Nothing secret may be in these
+ * pages. Before the first domain is made.
+ */
+void paging_expose(const void *start, size_t size);
+/* A variable that paging_init() exposes. */
+#define EXPOSED __attribute__((section(".exposed")))
+
+/* window.c */
+#define WINDOW_INFO 32
+#define WINDOW_GATE 33
+struct window_tables;
+void window_init(uint64_t *l2);
+bool window_make(const struct vcpu *v, struct metal_vcpu *m);
+void window_free(struct metal_vcpu *m);
+uint64_t window_address(const struct metal_vcpu *m, unsigned page);
+void window_set(struct metal_vcpu *m, unsigned page, uint64_t pte);
+uint64_t window_show(struct metal_vcpu *m, unsigned page, const void *p); /* the core's @p; where it is seen */
+uint64_t window_root(const struct domain *d);
 
 /* descriptors.c */
 void descriptors_init(void);
@@ -132,6 +157,7 @@ extern unsigned gate_features; /* bits GATE_ALT_* */
 void alternatives_apply(void);
 
 /* protection.c: what the processor offers against guests and ourselves, and the words that switch it */
+extern bool split_tables; /* guests run on tables that do not map the hypervisor */
 bool protection_word(const char *at, size_t len); /* false: not one of these words */
 const char *protection_name(unsigned n);          /* of word @n, NULL: no more */
 void protection_init(void);                       /* decide and tell, once; sets gate_features */

@@ -14,7 +14,7 @@
 
 #define L2_SPAN (UINT64_C(1) << 21)
 
-static uint64_t root, window_l2;
+static uint64_t root, guest_root;
 static unsigned nr_devices;
 
 static uint64_t *next_table(uint64_t *table, unsigned index)
@@ -24,14 +24,42 @@ static uint64_t *next_table(uint64_t *table, unsigned index)
 	return phys_ptr(table[index] & PTE_ADDR);
 }
 
+static uint64_t *l2_below(uint64_t l4, uint64_t va)
+{
+	return next_table(next_table(phys_ptr(l4), pt_index(va, 4)), pt_index(va, 3));
+}
+
 static uint64_t *l2_of(uint64_t va)
 {
-	return next_table(next_table(phys_ptr(root), pt_index(va, 4)), pt_index(va, 3));
+	return l2_below(root, va);
+}
+
+static void map_page_below(uint64_t l4, uint64_t va, uint64_t pte)
+{
+	next_table(l2_below(l4, va), pt_index(va, 2))[pt_index(va, 1)] = pte;
 }
 
 static void map_page(uint64_t va, uint64_t pte)
 {
-	next_table(l2_of(va), pt_index(va, 2))[pt_index(va, 1)] = pte;
+	map_page_below(root, va, pte);
+}
+
+/* What the home's tables say about the page at @va. */
+static uint64_t leaf(uint64_t va)
+{
+	uint64_t e = l2_of(va)[pt_index(va, 2)];
+
+	if (e & PTE_PS)
+		return (e & PTE_ADDR & ~(L2_SPAN - 1)) | (e & ~PTE_ADDR & ~PTE_PS) | (va & (L2_SPAN - 1) & PAGE_MASK);
+	return e & PTE_P ? ((uint64_t *)phys_ptr(e & PTE_ADDR))[pt_index(va, 1)] : 0;
+}
+
+void paging_expose(const void *start, size_t size)
+{
+	uint64_t va = (uintptr_t)start & PAGE_MASK, end = (uintptr_t)start + size;
+
+	for (; split_tables && va < end; va += PAGE_SIZE)
+		map_page_below(guest_root, va, leaf(va));
 }
 
 static bool is_guard(const char *p)
@@ -88,13 +116,21 @@ void paging_init(void)
 	for (unsigned i = 0; i < b->nr_modules; i++)
 		map_direct(b->module[i].start, b->module[i].start + b->module[i].size);
 	protect_alias();
-	window_l2 = memory_early_alloc();
-	next_table(phys_ptr(root), WINDOW_SLOT)[0] = window_l2 | TABLE_FLAGS;
+	window_init(next_table(next_table(phys_ptr(root), WINDOW_SLOT), 0));
+	if (split_tables) {
+		guest_root = memory_early_alloc();
+		paging_expose(image_text_start, (size_t)(gate_text_end - image_text_start));
+		paging_expose(exposed_start, (size_t)(exposed_end - exposed_start));
+		paging_expose(trap_stacks_start, (size_t)(trap_stacks_end - trap_stacks_start));
+	}
 	/* Every slot's L3 that is there stays for good: guests' L4s hold copies of these entries. */
 	next_table(next_table(phys_ptr(root), WINDOW_SLOT), pt_index(DEVICE_VIRT, 3));
 	cr3_write(root);
 	this_cpu()->cr3 = root;
-	cr4_write(cr4_read() | CR4_PGE);
+	this_cpu()->hyp_cr3 = gate_hyp_cr3 = root;
+	/* With split tables nothing may stay in the TLB across the switch to the guest's. */
+	if (!split_tables)
+		cr4_write(cr4_read() | CR4_PGE);
 }
 
 uint64_t idle_cr3(void)
@@ -110,39 +146,11 @@ void *device_map(uint64_t phys)
 	return (void *)(uintptr_t)(va + (phys & ~PAGE_MASK));
 }
 
-bool window_tables(unsigned window)
+uint64_t plat_root_slot(const struct domain *d, unsigned slot)
 {
-	uint64_t *l2 = phys_ptr(window_l2);
-	unsigned index = window / (512 / WINDOW_PAGES);
+	const uint64_t *l4 = phys_ptr(split_tables ? guest_root : root);
 
-	if (index >= 512)
-		return false;
-	if (!(l2[index] & PTE_P)) {
-		void *l1 = heap_alloc_pages(1);
-
-		if (!l1)
-			return false;
-		l2[index] = virt_to_mfn(l1).n << PAGE_SHIFT | TABLE_FLAGS;
-	}
-	return true;
-}
-
-/* Not global: a window's pages change. The caller flushes what a CPU may remember. */
-void window_set(unsigned window, unsigned page, uint64_t pte)
-{
-	uint64_t *l2 = phys_ptr(window_l2);
-	uint64_t *l1 = phys_ptr(l2[window / (512 / WINDOW_PAGES)] & PTE_ADDR);
-	uint64_t *e = &l1[window % (512 / WINDOW_PAGES) * WINDOW_PAGES + page];
-
-	if ((*e ^ pte) & ~(PTE_A | PTE_D)) {
-		WRITE_ONCE(*e, pte);
-		invlpg(WINDOW_VIRT + (uint64_t)window * WINDOW_SIZE + page * PAGE_SIZE);
-	}
-}
-
-uint64_t plat_root_slot(unsigned slot)
-{
-	return ((uint64_t *)phys_ptr(root))[slot];
+	return split_tables && slot == WINDOW_SLOT ? window_root(d) : l4[slot];
 }
 
 static uint64_t *entry_ptr(mfn_t table, unsigned index)

@@ -12,9 +12,12 @@ static struct setting {
 } settings[] = {
 	{ "smep", -1 },
 	{ "smap", -1 },
+	{ "xpti", -1 },
 };
 
-enum { SET_SMEP, SET_SMAP };
+enum { SET_SMEP, SET_SMAP, SET_XPTI };
+
+bool split_tables;
 
 static uint64_t cr4_wanted;
 
@@ -82,6 +85,34 @@ static bool emulated_by_tcg(void)
 	return r[1] == 0x54474354; /* "TCGT" */
 }
 
+static bool vendor_is(const char *name)
+{
+	uint32_t r[4], text[3];
+
+	cpuid(0, 0, r);
+	text[0] = r[1];
+	text[1] = r[3];
+	text[2] = r[2];
+	return !memcmp(text, name, sizeof(text));
+}
+
+static uint64_t arch_capabilities(void)
+{
+	uint32_t r[4];
+
+	cpuid(0, 0, r);
+	if (r[0] < 7)
+		return 0;
+	cpuid(7, 0, r);
+	return r[3] >> 29 & 1 ? msr_read(MSR_ARCH_CAPABILITIES) : 0;
+}
+
+/* Meltdown: a read that faults gives speculative code the data all the same. AMD's processors never did. */
+static bool reads_across_rings(void)
+{
+	return !vendor_is("AuthenticAMD") && !vendor_is("HygonGenuine") && !(arch_capabilities() & ARCH_CAP_RDCL_NO);
+}
+
 /* Guests may use FSGSBASE; ring 0 may neither run nor, by accident, read what belongs to ring 3. */
 void protection_init(void)
 {
@@ -95,10 +126,13 @@ void protection_init(void)
 		cr4_wanted |= (r[1] >> 7 & 1) && on(SET_SMEP) ? CR4_SMEP : 0;
 		cr4_wanted |= (r[1] >> 20 & 1) && on(SET_SMAP) && !emulated_by_tcg() ? CR4_SMAP : 0;
 	}
+	split_tables = settings[SET_XPTI].value < 0 ? reads_across_rings() : settings[SET_XPTI].value;
+	if (split_tables)
+		gate_features |= 1u << GATE_ALT_SPLIT;
 	if (cr4_wanted & CR4_SMAP)
 		gate_features |= 1u << GATE_ALT_SMAP;
-	xlog(LOG_INFO, "CPU protection: NX%s%s", cr4_wanted & CR4_SMEP ? " SMEP" : "",
-	     cr4_wanted & CR4_SMAP ? " SMAP" : "");
+	xlog(LOG_INFO, "CPU protection: NX%s%s%s", cr4_wanted & CR4_SMEP ? " SMEP" : "",
+	     cr4_wanted & CR4_SMAP ? " SMAP" : "", split_tables ? " XPTI" : "");
 }
 
 void protect_cpu(void)

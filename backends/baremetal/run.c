@@ -63,8 +63,20 @@ static bool bad_return(struct vcpu *v, unsigned vector, uint32_t error, struct t
 	return true;
 }
 
+/* The guest has moved its vcpu_info: show the gate where. The dummy before that lies among other things of the core's. */
+static void show_info(struct vcpu *v, struct metal_vcpu *m)
+{
+	bool dummy = v->gate.vcpu_info == v->event.dummy;
+
+	m->info_shown = v->gate.vcpu_info;
+	gate_slow(&v->gate, GATE_SLOW_INFO, dummy);
+	v->gate.info_seen = !split_tables ? (uintptr_t)v->gate.vcpu_info :
+			    dummy ? 0 : window_show(m, WINDOW_INFO, v->gate.vcpu_info);
+}
+
 void plat_cpu_run(struct vcpu *v, struct trap *t)
 {
+	struct metal_vcpu *m = v->plat;
 	struct percpu *p = this_cpu();
 	unsigned event;
 
@@ -76,10 +88,12 @@ void plat_cpu_run(struct vcpu *v, struct trap *t)
 		if (p->cr3 != cr3 || p->flush) {
 			p->cr3 = cr3;
 			p->flush = false;
-			cr3_write(cr3);
+			if (!split_tables)
+				cr3_write(cr3);
 		}
-		v->gate.info_seen = (uintptr_t)v->gate.vcpu_info;
-		event = gate_enter(&v->gate);
+		if (m->info_shown != v->gate.vcpu_info)
+			show_info(v, m);
+		event = gate_enter(m->gate);
 		if (event == GATE_EV_SYSCALL || event == GATE_EV_SYSCALL32 || event == GATE_EV_SYSENTER) {
 			t->cause = event == GATE_EV_SYSCALL ? TRAP_SYSCALL :
 				   event == GATE_EV_SYSCALL32 ? TRAP_SYSCALL32 : TRAP_SYSENTER;

@@ -10,7 +10,7 @@
 #include "bundle.h"
 #include "metal.h"
 
-static struct percpu cpu0 = { .self = &cpu0 };
+EXPOSED static struct percpu cpu0 = { .self = &cpu0 };
 
 void metal_start(uint64_t info, unsigned door);
 

@@ -5,10 +5,6 @@
  */
 #include "metal.h"
 
-#define MAX_WINDOWS 4096u
-
-static uint64_t window_used[MAX_WINDOWS / 64];
-
 static bool is_loaded(const struct vcpu *v)
 {
 	return this_cpu()->loaded == v;
@@ -17,20 +13,28 @@ static bool is_loaded(const struct vcpu *v)
 int plat_vcpu_init(struct vcpu *v)
 {
 	struct metal_vcpu *m = heap_alloc(sizeof(*m));
-	unsigned w = 0;
 
-	while (w < MAX_WINDOWS && bit_test(window_used, w))
-		w++;
-	if (!m || w == MAX_WINDOWS || !window_tables(w) || !fpu_make(m)) {
+	if (!m || !fpu_make(m)) {
 		if (m)
 			heap_free(m);
 		return -XEN_ENOMEM;
 	}
-	bit_test_and_set(window_used, w);
-	m->window = w;
+	if (!window_make(v, m)) {
+		fpu_free(m);
+		heap_free(m);
+		return -XEN_ENOMEM;
+	}
 	m->dr[6] = 0xffff0ff0;
 	m->dr[7] = 0x400;
 	v->plat = m;
+	m->gate = &v->gate;
+	if (split_tables) {
+		uintptr_t end = (uintptr_t)(&v->gate + 1) - 1;
+
+		m->gate = (struct gate_vcpu *)(uintptr_t)window_show(m, WINDOW_GATE, &v->gate);
+		if (((uintptr_t)&v->gate ^ end) & PAGE_MASK)
+			window_show(m, WINDOW_GATE + 1, (const void *)(end & PAGE_MASK));
+	}
 	/* The gate exchanges GS bases with its instructions only. */
 	gate_slow(&v->gate, GATE_SLOW_CPU, !(cr4_read() & CR4_FSGSBASE));
 	plat_descriptors_changed(v);
@@ -43,9 +47,7 @@ void plat_vcpu_free(struct vcpu *v)
 
 	if (!m)
 		return;
-	for (unsigned i = 0; i < 32; i++)
-		window_set(m->window, i, 0);
-	bit_test_and_clear(window_used, m->window);
+	window_free(m);
 	fpu_free(m);
 	heap_free(m);
 	v->plat = NULL;
@@ -85,22 +87,22 @@ void plat_descriptors_changed(struct vcpu *v)
 	for (unsigned i = 0; i < 16; i++) {
 		if (i == FIRST_RESERVED_GDT_PAGE)
 			continue; /* the CPU's, see load_gdt() */
-		window_set(m->window, i, i < FIRST_RESERVED_GDT_PAGE && i * 512 < v->arch.gdt_entries ?
+		window_set(m, i, i < FIRST_RESERVED_GDT_PAGE && i * 512 < v->arch.gdt_entries ?
 			   descriptor_pte(v->arch.gdt_frames[i]) : empty_gdt_pte());
 	}
 	for (unsigned i = 0; i < 16; i++)
-		window_set(m->window, WINDOW_LDT / PAGE_SIZE + i,
+		window_set(m, WINDOW_LDT / PAGE_SIZE + i,
 			   i * 512 < v->arch.ldt_entries && v->arch.ldt_frames[i].n ?
 			   descriptor_pte(v->arch.ldt_frames[i]) : 0);
 	if (is_loaded(v))
 		load_ldt(this_cpu(), v);
 }
 
-static void load_gdt(struct percpu *p, const struct metal_vcpu *m)
+static void load_gdt(struct percpu *p, struct metal_vcpu *m)
 {
 	struct table_pointer t = { 0xffff, WINDOW_VIRT + (uint64_t)m->window * WINDOW_SIZE };
 
-	window_set(m->window, FIRST_RESERVED_GDT_PAGE,
+	window_set(m, FIRST_RESERVED_GDT_PAGE,
 		   p->reserved_gdt_phys | PTE_P | PTE_RW | PTE_A | PTE_D | PTE_NX);
 	__asm__ volatile("lgdt %0" : : "m"(t) : "memory");
 }

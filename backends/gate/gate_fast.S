@@ -17,6 +17,7 @@
  * rdi is the struct gate_vcpu throughout; its registers rax, rsi and rdi (rcx and r11 for iret) wait in the struct.
  */
 #include "gate_offsets.h"
+#include "gate_macros.h"
 #include "../baremetal/metal_layout.h"
 
 #define USER_CS64    0xe033
@@ -79,16 +80,6 @@
 	movq	G_RAX(%rdi), %rax
 	movq	G_RSI(%rdi), %rsi
 	movq	G_RDI(%rdi), %rdi
-	.endm
-
-	/* An instruction that start-up replaces by a no-op when the processor or the command line lacks @feature. */
-	.macro	when feature:req, instruction:vararg
-86:	\instruction
-87:
-	.pushsection .alternatives, "a"
-	.quad	86b
-	.long	87b - 86b, \feature
-	.popsection
 	.endm
 
 	/* The frame is read: events are on, the mode is user's. rax is the guest's, rsi is free. */

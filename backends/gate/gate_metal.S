@@ -11,8 +11,12 @@
  * ring 3; the swap happens on the way from or to ring 3 and nowhere else, judged by the privilege level in the
  * frame, so what the guest has put into its base does not matter. NMI, #DB, #DF and #MC come on stacks of their
  * own and touch GS only when they come from ring 3: they may hit between a door and its SWAPGS.
+ *
+ * With split tables (GATE_ALT_SPLIT) the guest's tables show this code, its stacks and what it reads, and no more; CR3 is
+ * the guest's from gate_enter()'s first steps to gate_leave, and the hypervisor's while C code runs.
  */
 #include "gate_offsets.h"
+#include "gate_macros.h"
 #include "../baremetal/metal_layout.h"
 
 	.macro	save_gprs base
@@ -46,6 +50,9 @@ gate_enter:
 	pushq	%r15
 	movq	%rsp, %gs:P_HOST_RSP
 	movq	%rdi, %gs:P_GATE
+	when	GATE_ALT_SPLIT, movq %gs:P_CR3, %rax
+	movq	%gs:P_STACK, %rsp
+	when	GATE_ALT_SPLIT, movq %rax, %cr3
 	movzwl	G_SS(%rdi), %eax
 	pushq	%rax
 	pushq	G_RSP(%rdi)
@@ -77,6 +84,7 @@ gate_iret:
 
 /* eax: what to return. The flags are ours again: no AC, DF, TF or NT of the guest's. */
 gate_leave:
+	load_hypervisor_cr3 %rcx
 	movq	%gs:P_HOST_RSP, %rsp
 	pushq	$2
 	popfq
@@ -120,7 +128,7 @@ gate_sysenter:
 	save_gprs %rsp
 	movq	%rdi, G_RDI(%rsp)
 	movq	%rsp, %rdi
-	movq	%gs:P_HOST_RSP, %rsp
+	movq	%gs:P_STACK, %rsp
 	pushfq
 	popq	%rax
 	orl	$0x200, %eax
@@ -175,6 +183,8 @@ gate_trap_ring0:
 	pushq	%r13
 	pushq	%r14
 	pushq	%r15
+	when	GATE_ALT_SPLIT, movq %cr3, %rbx
+	load_hypervisor_cr3 %rax
 	leaq	gate_iret(%rip), %rax
 	cmpq	%rax, 17 * 8(%rsp)
 	je	gate_bad_iret
@@ -183,6 +193,7 @@ gate_trap_ring0:
 	je	gate_bad_fast_iret
 	movq	%rsp, %rdi
 	call	metal_trap
+	when	GATE_ALT_SPLIT, movq %rbx, %cr3
 	popq	%r15
 	popq	%r14
 	popq	%r13
@@ -317,10 +328,12 @@ gate_load_\reg:
 	loader	fs
 	loader	gs, swapgs
 
-	.bss
-	.globl	gate_nmis
+	.section .exposed, "aw"
+	.globl	gate_nmis, gate_hyp_cr3
 	.balign	8
 gate_nmis:
-	.skip	8
+	.quad	0
+gate_hyp_cr3:
+	.quad	0
 
 	.section .note.GNU-stack, "", @progbits

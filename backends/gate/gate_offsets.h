@@ -70,9 +70,11 @@
 #define P_ERROR    0x18
 #define P_STACK    0x20
 #define P_CR3      0x28
+#define P_HYP_CR3  0x30
 
 /* What instructions may depend on: bits of gate_features (alternatives.c). */
-#define GATE_ALT_SMAP 0
+#define GATE_ALT_SMAP  0
+#define GATE_ALT_SPLIT 1
 
 /* What gate_enter() returns beyond an exception's or interrupt's vector. */
 #define GATE_EV_SYSCALL   0x100

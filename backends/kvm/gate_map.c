@@ -172,7 +172,7 @@ bool gate_map_kvcpu(struct kvcpu *k)
 	return true;
 }
 
-uint64_t plat_root_slot(unsigned slot)
+uint64_t plat_root_slot(const struct domain *d, unsigned slot)
 {
 	return slot == (GATE_VIRT >> 39 & 511) ? machine.gate_l3 | TABLE_FLAGS : 0;
 }

@@ -88,7 +88,7 @@ static bool build(struct probe *pr)
 	}
 	words(pr->l4)[0] = pr->l3 | flags;
 	words(pr->l4)[256] = pr->l3 | flags;
-	words(pr->l4)[GATE_VIRT >> 39 & 511] = plat_root_slot(GATE_VIRT >> 39 & 511);
+	words(pr->l4)[GATE_VIRT >> 39 & 511] = plat_root_slot(NULL, GATE_VIRT >> 39 & 511);
 	words(pr->l3)[0] = pr->l2 | flags;
 	words(pr->l2)[0] = pr->l1 | flags;
 	words(pr->l1)[CODE_VA >> PAGE_SHIFT] = pr->code | flags;

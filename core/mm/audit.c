@@ -77,7 +77,7 @@ static void check_reserved(struct audit *a, struct frame *t, unsigned slot, uint
 {
 	bool hidden = !e && slot <= L4_M2P && m2p_strict(t->owner);
 
-	if (!hidden && ((e ^ m2p_slot(slot)) & ~(PTE_A | PTE_D)))
+	if (!hidden && ((e ^ m2p_slot(t->owner, slot)) & ~(PTE_A | PTE_D)))
 		bad(a, frame_mfn(t).n, "reserved slot %u is %#llx", slot, (unsigned long long)e);
 }
 

@@ -210,8 +210,8 @@ void flush_page(uint64_t pcpus, uint64_t va);
 
 /* ---- m2p.c ---- */
 int m2p_init(void);
-/** m2p_slot() - the entry for reserved L4 slot @slot: the M2P's, or the home's. */
-uint64_t m2p_slot(unsigned slot);
+/** m2p_slot() - the entry for reserved L4 slot @slot of @d's tables: the M2P's, or the home's. */
+uint64_t m2p_slot(const struct domain *d, unsigned slot);
 /** m2p_strict() - has @d asked that its user mode does not see the M2P (VMASST_TYPE_m2p_strict)? */
 bool m2p_strict(const struct domain *d);
 /** m2p_show() - make the M2P visible, or not, in live L4 @f. */

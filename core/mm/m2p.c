@@ -68,9 +68,9 @@ static bool is_m2p_slot(unsigned slot)
 	return slot == L4_M2P || (slot == L4_M2P_TRADITIONAL && plat_info()->slot256_visible);
 }
 
-uint64_t m2p_slot(unsigned slot)
+uint64_t m2p_slot(const struct domain *d, unsigned slot)
 {
-	return is_m2p_slot(slot) ? m2p_root : plat_root_slot(slot);
+	return is_m2p_slot(slot) ? m2p_root : plat_root_slot(d, slot);
 }
 
 bool m2p_strict(const struct domain *d)

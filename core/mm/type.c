@@ -135,7 +135,7 @@ static void fill_reserved(struct frame *f)
 	uint64_t *table = frame_ptr(f);
 
 	for (unsigned i = L4_FIRST_RESERVED; i <= L4_LAST_RESERVED; i++)
-		table[i] = m2p_slot(i);
+		table[i] = m2p_slot(f->owner, i);
 	plat_frame_dirty(frame_mfn(f));
 }
 

@@ -175,7 +175,7 @@ void plat_pt_leave(mfn_t mfn, unsigned level)
 	record(TP_PT_LEAVE, mfn.n, level, 0, 0);
 }
 
-uint64_t plat_root_slot(unsigned slot)
+uint64_t plat_root_slot(const struct domain *d, unsigned slot)
 {
 	if (slot < 256 || slot > 271)
 		violation("plat_root_slot(%u)", slot);

@@ -22,6 +22,7 @@
 #define GATE_SLOW_IOPL   0x04u /* iret carries the I/O privilege level */
 #define GATE_SLOW_LINEAR 0x08u /* a page table maps itself: ring 0 would read through it more than ring 3 may */
 #define GATE_SLOW_TIME   0x10u /* a record in guest memory is to be written when the guest is next in kernel mode */
+#define GATE_SLOW_INFO   0x20u /* the vcpu_info is not the guest's yet */
 
 /* gate_vcpu.finished[]: what the gate finished without the core. */
 enum gate_finished {

@@ -76,9 +76,9 @@ void plat_pt_leave(mfn_t mfn, unsigned level);
 /**
  * plat_root_slot() - the home's own entry for reserved L4 slot @slot (256..271): the gate and
  * whatever ring 0 needs under every guest. 0 where the home uses nothing. The core copies these
- * (and its own M2P slots) into every L4 frame it validates.
+ * (and its own M2P slots) into every L4 frame of @d that it validates (@d may be NULL: tables of no domain).
  */
-uint64_t plat_root_slot(unsigned slot);
+uint64_t plat_root_slot(const struct domain *d, unsigned slot);
 
 enum plat_flush { PLAT_FLUSH_ALL, PLAT_FLUSH_VA };
 
