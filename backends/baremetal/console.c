@@ -7,9 +7,11 @@
  *	every other domain --> its line --> "(name) line", when the line is complete
  *	typed --> the domain in front, or Xenopus' own keys (keys.c); Ctrl-A three times moves on
  *
- * A whole line of somebody else never lands in the middle of one: it begins on a line of its own.
+ * A whole line of somebody else never lands in the middle of one: it begins on a line of its own. Any CPU may
+ * write; what is typed, and which domain is in front, is the business of CPU 0.
  */
 #include <xenopus/control.h>
+#include <xenopus/lock.h>
 #include "console.h"
 #include "metal.h"
 
@@ -27,6 +29,19 @@ static struct domain *front;  /* whose output is shown as it is */
 static bool keys_are_ours;    /* what is typed goes to keys.c, not to @front */
 static unsigned presses;      /* of Ctrl-A, one after another, held back */
 static bool mid_line;         /* @front's last byte was no newline */
+static struct spinlock output; /* all of the above but the keys; a panicking CPU does without */
+
+static void output_lock(void)
+{
+	if (!panicking())
+		spin_lock(&output, LOCK_HOME);
+}
+
+static void output_unlock(void)
+{
+	if (!panicking())
+		spin_unlock(&output, LOCK_HOME);
+}
 
 static void whole_line(const char *head, const char *line, size_t len)
 {
@@ -42,8 +57,10 @@ static void whole_line(const char *head, const char *line, size_t len)
 
 void console_line(const char *line, size_t len)
 {
+	output_lock();
 	if (!channel_line("(xenopus) ", line, len))
 		whole_line("xenopus", line, len);
+	output_unlock();
 }
 
 void plat_log(int level, const char *line, size_t len)
@@ -97,12 +114,14 @@ void plat_console_write(struct domain *d, const char *buf, size_t len)
 		return;
 	if (!milestones.first_output)
 		milestones.first_output = tsc_read();
+	output_lock();
 	if (front && d != front) {
 		write_behind(d, buf, len);
-		return;
+	} else {
+		serial_write(buf, len);
+		mid_line = buf[len - 1] != '\n' && buf[len - 1] != '\r';
 	}
-	serial_write(buf, len);
-	mid_line = buf[len - 1] != '\n' && buf[len - 1] != '\r';
+	output_unlock();
 }
 
 static void forget_line(struct domain *d)
@@ -129,8 +148,10 @@ static struct domain *next_domain(struct domain *d)
 
 static void show(struct domain *d)
 {
+	output_lock();
 	forget_line(d);
 	front = d;
+	output_unlock();
 }
 
 /* The domains one after another, then the hypervisor, then from the start. */
@@ -158,7 +179,9 @@ void console_domain_gone(struct domain *d)
 {
 	struct domain *next;
 
+	output_lock();
 	forget_line(d);
+	output_unlock();
 	if (d != front)
 		return;
 	next = next_domain(d);
@@ -196,6 +219,8 @@ void plat_poll(void)
 	char buf[64];
 	size_t n, taken;
 
+	if (this_cpu()->id)
+		return;
 	while ((n = serial_peek(buf, sizeof(buf)))) {
 		if (buf[0] == CTRL_A) {
 			serial_take(1);

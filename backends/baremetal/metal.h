@@ -226,6 +226,7 @@ __attribute__((noreturn, format(printf, 1, 2))) void refuse(const char *fmt, ...
 const char *symbol_at(uint64_t address, uint64_t *offset); /* NULL: none known */
 
 /* panic.c */
+bool panicking(void); /* from the first line of a panic on */
 __attribute__((noreturn)) void panic_frame(const struct hyp_frame *f, const char *why);
 
 /* home.c */

@@ -72,6 +72,11 @@ static void backtrace(uint64_t rip, uint64_t rsp)
 	}
 }
 
+bool panicking(void)
+{
+	return in_panic;
+}
+
 static void begin(void)
 {
 	__asm__ volatile("cli");
