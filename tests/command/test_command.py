@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""`xenopus run` as a program: what it refuses and how, closed standard files, the kernel cache.
+"""`xenopus run` as a program: what it refuses and how, closed standard files, the kernel cache, --stats, hosts without KVM.
 
-usage: test_command.py CASE, one of: refusals, closed_files, cache. The guest is a small one of our own.
+usage: test_command.py HOME CASE; HOME is kvm or metal, CASE one of the functions below whose name is in CASES. The guest is a
+small one of our own.
 """
 
 import gzip
 import os
+import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,11 +19,13 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../
 import boot  # noqa: E402
 
 GUEST = os.environ.get('XENOPUS_GUEST', '')
+CRASHER = os.environ.get('XENOPUS_CRASHER', '')
 
 
 def start(arguments, **how):
     how.setdefault('stdin', subprocess.DEVNULL)
-    return subprocess.run([boot.xenopus(), 'run', *arguments], capture_output=True, timeout=60,
+    home = [] if any(word.startswith('--home') for word in arguments) else [f'--home={boot.home()}']
+    return subprocess.run([boot.xenopus(), 'run', *home, *arguments], capture_output=True, timeout=60,
                           check=False, **how)
 
 
@@ -68,6 +73,13 @@ def refusals(verdict):
         refused(verdict, 'no such initrd', ['-i', path('none'), GUEST], 1, 'none', 'check the path')
         refused(verdict, 'initrd larger than memory', ['-i', path('big'), GUEST], 1, '1024 MiB')
         refused(verdict, 'long kernel arguments', [GUEST, '--', 'x' * 5000], 1, '5000')
+        refused(verdict, 'no such home', ['--home=moon', GUEST], 2, 'moon', 'metal')
+        refused(verdict, 'a port that is none', ['--gdb=70000', GUEST], 2, '70000', '65535')
+        refused(verdict, 'waiting for nobody', ['--paused', GUEST], 2, '--gdb')
+        if boot.home() == 'metal':
+            metal_refusals(verdict, path)
+            return
+        refused(verdict, 'waiting for gdb', ['--gdb', '--paused', GUEST], 2, 'gdb --args')
         refused(verdict, 'no KVM', ['--kvm', path('none'), GUEST], 1, 'KVM', 'load')
         refused(verdict, 'a KVM that is none', ['--kvm', '/dev/null', GUEST], 1, '/dev/null', '/dev/kvm')
         refused(verdict, 'a file as KVM', ['--kvm', path('byte'), GUEST], 1, 'byte', '/dev/kvm')
@@ -85,12 +97,89 @@ def refusals(verdict):
                     'permissions', **nobody)
 
 
+def metal_refusals(verdict, path):
+    def without(**environment):
+        return dict(os.environ, **environment)
+    refused(verdict, 'no QEMU', [GUEST], 1, 'apt-get install qemu-system-x86', env=without(XENOPUS_QEMU=path('none')))
+    refused(verdict, 'no image', [GUEST], 1, 'not run', path('none'), env=without(XENOPUS_ELF=path('none')))
+    refused(verdict, 'an image that is none', [GUEST], 1, 'not run', env=without(XENOPUS_ELF=path('byte')))
+    refused(verdict, 'an emulator that is none', [GUEST], 1, 'not run', env=without(XENOPUS_QEMU='false'))
+    refused(verdict, 'a KVM for metal', ['--kvm=/dev/kvm', GUEST], 2, '--home=kvm')
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = start([f'--gdb={port}', GUEST])
+        print(done.stderr.decode())
+        verdict.check(done.returncode == 1 and b'in use' in done.stderr, 'a port that is taken')
+
+
+def stats(verdict):
+    """The same tables in every home."""
+    def tables(home):
+        done = start(['--stats', f'--home={home}', GUEST])
+        text = done.stderr.decode()
+        print(f'--- {home}: status {done.returncode}\n{text}')
+        verdict.check(done.returncode == 0, f'{home}: status {done.returncode}')
+        verdict.check('frame table audit: 0 violations' in text, f'{home}: no audit, or a bad one')
+        verdict.check(re.search(r'to first guest instruction: [1-9]', text), f'{home}: no times')
+        table = re.search(r'^domain 1 .*?\nhypercalls .*?\n(?=\w+ to )', text, re.S | re.M)
+        if not verdict.check(table, f'{home}: no tables'):
+            return [], {}
+        lines = table[0].splitlines()
+        return [line for line in lines if line[0] != ' '], dict(re.findall(r'^  (\w+) +(\d+) ', table[0], re.M))
+    headings, rows = tables('metal')
+    verdict.check(len(headings) == 4, f'headings: {headings}')
+    verdict.check(rows.get('set_trap_table') == '32' and int(rows.get('console_io', 0)) > 10, 'wrong counts')
+    if os.access('/dev/kvm', os.R_OK | os.W_OK):
+        hosted_headings, hosted = tables('kvm')
+        verdict.check(headings == hosted_headings, 'other headings')
+        # What is printed depends on the host.
+        verdict.check(all(rows[name] == hosted[name] for name in rows.keys() & hosted.keys() - {'console_io', 'all'}),
+                      f'other counts: {rows}, {hosted}')
+
+
+def statuses(verdict):
+    """A crash is status 1 with the reason as the last line; Ctrl-] and signals are in tests/boot."""
+    done = start([CRASHER])
+    lines = done.stderr.decode().splitlines()
+    print(done.returncode, *lines, sep='\n')
+    verdict.check(done.returncode == 1, f'status {done.returncode}')
+    verdict.check(lines and re.fullmatch(r'xenopus: domain \S+ stopped: crash', lines[-1]), 'the last line')
+    verdict.check(sum('crashed by vcpu' in line for line in lines) == 1, 'not one crash report')
+    before = set(os.listdir(tempfile.gettempdir()))
+    quick = time.monotonic()
+    done = start(['--name', 'who', GUEST])
+    print(f'{time.monotonic() - quick:.1f} s')
+    verdict.check(done.returncode == 0 and b' 0 failed' in done.stdout, f'status {done.returncode}')
+    verdict.check(not any('bundle' in name for name in set(os.listdir(tempfile.gettempdir())) - before),
+                  'a bundle is left behind')
+
+
+def without_kvm(verdict):
+    """Where /dev/kvm is hidden or none, the same command does it on bare metal, and says so in one line."""
+    if os.geteuid() or subprocess.run(['unshare', '-m', 'true'], check=False).returncode:
+        boot.skip('only root can hide /dev/kvm')
+    hidden = 'mount --bind "$1" /dev/kvm && shift && exec "$@"'
+    if not os.path.exists('/dev/kvm'):
+        hidden = 'shift && exec "$@"'
+    with tempfile.NamedTemporaryFile() as file:
+        for what in ('/dev/null', file.name):
+            done = subprocess.run(['unshare', '-m', 'sh', '-c', hidden, 'sh', what, boot.xenopus(), 'run', GUEST],
+                                  stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+            lines = [line for line in done.stderr.decode().splitlines() if line.startswith('xenopus: ')]
+            print(done.returncode, *lines, sep='\n')
+            verdict.check(done.returncode == 0 and b' 0 failed' in done.stdout, f'status {done.returncode}')
+            verdict.check(len(lines) == 1 and '--home=metal' in lines[0] and '/dev/kvm' in lines[0], 'not one line')
+
+
 def closed_files(verdict):
     """The machine's own files must not get the numbers of standard input and output."""
     for closed in ([0], [1], [2], [0, 1, 2]):
         words = ' '.join(f'{fd}{"<" if fd == 0 else ">"}&-' for fd in closed)
-        done = subprocess.run(['sh', '-c', f'exec "$@" {words}', 'sh', boot.xenopus(), 'run', GUEST],
-                              stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+        done = subprocess.run(['sh', '-c', f'exec "$@" {words}', 'sh', boot.xenopus(), 'run',
+                               f'--home={boot.home()}', GUEST], stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
+                              check=False)
         print(f'closed {closed}: status {done.returncode}')
         verdict.check(done.returncode == 0, f'closed {closed}: status {done.returncode}')
         verdict.check((b' 0 failed' in done.stdout) == (1 not in closed), f'closed {closed}: console')
@@ -131,11 +220,14 @@ def cache(verdict):
 
 
 def main():
-    boot.require_kvm()
+    os.environ['XENOPUS_HOME'], case = sys.argv[1:]
+    boot.require_home()
     verdict = boot.Verdict()
-    globals()[sys.argv[1]](verdict)
+    CASES[case](verdict)
     verdict.finish()
 
+
+CASES = {function.__name__: function for function in (refusals, closed_files, cache, stats, statuses, without_kvm)}
 
 if __name__ == '__main__':
     main()
