@@ -123,7 +123,7 @@ def stats(verdict):
         verdict.check(done.returncode == 0, f'{home}: status {done.returncode}')
         verdict.check('frame table audit: 0 violations' in text, f'{home}: no audit, or a bad one')
         verdict.check(re.search(r'to first guest instruction: [1-9]', text), f'{home}: no times')
-        table = re.search(r'^domain 1 .*?\nhypercalls .*?\n(?=\w+ to )', text, re.S | re.M)
+        table = re.search(r'^domain 1 .*?\nhypercalls .*?\n(?=[\w-]+ to )', text, re.S | re.M)
         if not verdict.check(table, f'{home}: no tables'):
             return [], {}
         lines = table[0].splitlines()
