@@ -368,7 +368,7 @@ guest and core; the registers are the gate's."""
                f" events {'masked' if int(info['evtchn_upcall_mask']) else 'on'}"
                f"{', pending' if int(info['evtchn_upcall_pending']) else ''}")
         yield (f"  rip {r['cs']:04x}:{r['rip']:016x}  rflags {r['rflags']:08x}  ss {r['ss']:04x}"
-               f"  cr2 {u64(v['arch']['cr2']):016x}")
+               f"  cr2 {u64(v['gate']['cr2']):016x}")
         for i in range(0, len(REGISTERS), 4):
             yield '  ' + '  '.join(f'{name:<3} {r[name]:016x}' for name in REGISTERS[i:i + 4])
         yield f"  cr3 kernel {u64(v['gate']['cr3_kernel']):x}, user {u64(v['gate']['cr3_user']):x}"
