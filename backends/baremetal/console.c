@@ -58,8 +58,10 @@ static void whole_line(const char *head, const char *line, size_t len)
 void console_line(const char *line, size_t len)
 {
 	output_lock();
-	if (!channel_line("(xenopus) ", line, len))
+	if (!channel_line("(xenopus) ", line, len)) {
 		whole_line("xenopus", line, len);
+		screen_line("(xenopus) ", line, len);
+	}
 	output_unlock();
 }
 

@@ -197,6 +197,12 @@ void serial_interrupt(void);
 size_t serial_peek(char *buf, size_t size); /* typed and not yet taken */
 void serial_take(size_t n);
 
+/* screen.c: the log where there is a screen */
+#define MAX_SCREEN (64u << 20) /* bytes */
+void screen_init(unsigned door);
+void screen_map(void); /* after paging_init() */
+void screen_line(const char *head, const char *line, size_t len);
+
 /* channel.c */
 void channel_open(void); /* "debugcon" */
 bool channel_line(const char *head, const char *line, size_t len); /* false: there is no channel */

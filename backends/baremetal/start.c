@@ -53,6 +53,7 @@ void metal_start(uint64_t info, unsigned door)
 	msr_write(MSR_GS_BASE, (uintptr_t)&cpu0);
 	serial_init();
 	boot_info_init(door, info);
+	screen_init(door);
 	cmdline_parse(boot_info.cmdline);
 	check_cpu();
 	acpi_init();
@@ -64,6 +65,7 @@ void metal_start(uint64_t info, unsigned door)
 	alternatives_apply();
 	paging_init();
 	power_map();
+	screen_map();
 	descriptors_init();
 	protect_cpu();
 	fpu_init();
