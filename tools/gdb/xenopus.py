@@ -518,6 +518,18 @@ class Log(Command):
         yield from text.split('\n')[1 if start else 0:-1]
 
 
+class Guest(gdb.Function):
+    """$guest(REGISTER): a register of the first virtual CPU's guest, for any expression: break *$guest("rip")."""
+
+    def __init__(self):
+        super().__init__('guest')
+
+    def invoke(self, register):
+        values, _ = registers(vcpu(''))
+        name = register.string()
+        return gdb.Value(values[name]) if name in values else fail(f"no register '{name}'")
+
+
 def handle_signals():
     """The signal that kicks a physical CPU out of its guest comes hundreds of times a second."""
     gdb.execute('handle SIGUSR1 nostop noprint pass', to_string=True)
@@ -526,4 +538,5 @@ def handle_signals():
 Prefix()
 for command in (Domains, Vcpus, Frame, Walk, Memory, Events, Stats, Log):
     command()
+Guest()
 handle_signals()
