@@ -6,6 +6,7 @@
  * affair. A setting is checked wholly, then made. Neither knows any policy.
  */
 #include <xenopus/control.h>
+#include <xenopus/cpu.h>
 #include <xenopus/domain.h>
 #include <xenopus/io.h>
 #include <xen/vcpu.h>
@@ -128,7 +129,13 @@ bool vcpu_get_status(const struct domain *d, unsigned id, struct vcpu_status *ou
 	if (!v)
 		return false;
 	time_get_runstate(v, &runstate);
-	*out = (struct vcpu_status){ doing(v), v->sched.pcpu, runstate.time[RUNSTATE_running] };
+	*out = (struct vcpu_status){
+		.doing = doing(v),
+		.pcpu = sched_pcpu(v),
+		.cpu_ns = runstate.time[RUNSTATE_running],
+		.waited_ns = runstate.time[RUNSTATE_runnable],
+		.affinity = READ_ONCE(v->sched.affinity) & cpu_all(),
+	};
 	return true;
 }
 

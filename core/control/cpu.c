@@ -24,7 +24,6 @@ static struct cpu_link {
 	struct rendezvous quiet, round;
 } __attribute__((aligned(64))) links[MAX_PCPUS];
 
-static uint64_t idle_cpus;
 static uint32_t stopped_by; /* number + 1 of the CPU that others wait for, 0: none */
 
 static struct cpu_link *me(void)
@@ -43,7 +42,6 @@ void cpus_init(void)
 {
 	ASSERT(plat_info()->pcpus >= 1 && plat_info()->pcpus <= MAX_PCPUS);
 	memset(links, 0, sizeof(links));
-	idle_cpus = 0;
 }
 
 static void ask(struct cpu_link *l)
@@ -65,19 +63,6 @@ void cpu_request(unsigned pcpu)
 	w = where(l);
 	if (w == IN_GUEST || w == IDLE)
 		plat_cpu_kick(pcpu);
-}
-
-void cpu_wake_idle(void)
-{
-	uint64_t idle = __atomic_load_n(&idle_cpus, __ATOMIC_SEQ_CST);
-
-	if (idle)
-		cpu_request((unsigned)__builtin_ctzll(idle));
-}
-
-bool cpu_is_idle(unsigned pcpu)
-{
-	return where(&links[pcpu]) == IDLE;
 }
 
 static void keep(struct rendezvous *r)
@@ -231,13 +216,7 @@ bool cpu_enter_guest(void)
 
 bool cpu_enter_idle(void)
 {
-	unsigned id = plat_cpu_id();
-
-	__atomic_fetch_or(&idle_cpus, cpu_bit(id), __ATOMIC_SEQ_CST);
-	if (go(&links[id], IDLE))
-		return true;
-	__atomic_fetch_and(&idle_cpus, ~cpu_bit(id), __ATOMIC_SEQ_CST);
-	return false;
+	return go(me(), IDLE);
 }
 
 void cpu_leave(void)
@@ -245,7 +224,6 @@ void cpu_leave(void)
 	struct cpu_link *l = me();
 
 	if (l->where == IDLE) {
-		__atomic_fetch_and(&idle_cpus, ~cpu_bit(plat_cpu_id()), __ATOMIC_SEQ_CST);
 		__atomic_exchange_n(&l->where, IN_CORE, __ATOMIC_SEQ_CST);
 		return;
 	}

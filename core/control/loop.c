@@ -88,6 +88,7 @@ static void load(struct cpu *c, struct vcpu *next)
 	if (old->domain != next->domain)
 		mm_domain_off_cpu(old->domain);
 	set_loaded(old, false);
+	sched_let_go(old);
 }
 
 /* This CPU works for @next (NULL: nobody) from now on. */
@@ -198,12 +199,15 @@ static void run(struct cpu *c, struct vcpu *v)
 /* What others have asked of this CPU beside its coming here. */
 static void heed(struct cpu *c)
 {
+	struct vcpu *v = c->loaded;
+
 	if (c->working)
 		mm_descriptors_refresh(c->working);
-	if (c->loaded && __atomic_load_n(&c->loaded->sched.evict, __ATOMIC_SEQ_CST)) {
-		if (c->working == c->loaded)
+	if (v && (__atomic_load_n(&v->sched.evict, __ATOMIC_SEQ_CST) || !sched_stays(v))) {
+		if (c->working == v)
 			switch_to(c, NULL);
 		unload(c);
+		sched_let_go(v);
 	}
 }
 

@@ -4,8 +4,6 @@
  * its run queue exactly while it is runnable; and its runstate follows, except that only the CPU
  * loop moves a virtual CPU into and out of RUNSTATE_running. All that changes under the lock of the queue it
  * is placed on; whoever looks for that lock looks again once it has it.
- *
- * A physical CPU with nothing to do takes a waiting virtual CPU from one that has several.
  */
 #include <xenopus/cpu.h>
 #include <xenopus/platform.h>
@@ -13,50 +11,22 @@
 #include "policy.h"
 
 static bool deaths;
-static struct {
-	struct spinlock lock;
-} __attribute__((aligned(64))) queue[MAX_PCPUS];
-
-unsigned sched_pcpu(const struct vcpu *v)
-{
-	return __atomic_load_n(&v->sched.pcpu, __ATOMIC_RELAXED);
-}
-
-static void lock_queue(unsigned pcpu)
-{
-	spin_lock(&queue[pcpu].lock, LOCK_RUNQ);
-}
-
-static void unlock_queue(unsigned pcpu)
-{
-	spin_unlock(&queue[pcpu].lock, LOCK_RUNQ);
-}
-
-/* Returns the CPU whose queue is locked. */
-static unsigned lock_vcpu(const struct vcpu *v)
-{
-	for (;;) {
-		unsigned pcpu = sched_pcpu(v);
-
-		lock_queue(pcpu);
-		if (pcpu == sched_pcpu(v))
-			return pcpu;
-		unlock_queue(pcpu);
-	}
-}
 
 void sched_init(void)
 {
 	deaths = false;
-	memset(queue, 0, sizeof(queue));
-	policy_init();
+	queues_init();
 }
 
 void sched_vcpu_init(struct vcpu *v)
 {
 	memset(&v->sched, 0, sizeof(v->sched));
 	v->sched.pause_flags = VPF_DOWN | VPF_PAUSED;
-	policy_place(v);
+	v->sched.affinity = ~UINT64_C(0);
+	v->sched.params.weight = SCHED_WEIGHT_DEFAULT;
+	v->sched.pcpu = balance_first();
+	list_init(&v->sched.link);
+	sched_policy->vcpu_init(v);
 }
 
 int vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx)
@@ -84,97 +54,40 @@ static void stop_dogs(struct domain *d)
 
 void sched_vcpu_destroy(struct vcpu *v)
 {
-	unsigned pcpu;
-
 	vcpu_sleep(v, VPF_PAUSED);
 	cpu_unload(v);
-	pcpu = lock_vcpu(v);
-	policy_forget(v);
-	unlock_queue(pcpu);
+	sched_forget(v);
 	if (v->sched.poll_port) {
 		v->sched.poll_port = 0;
 		if (v->domain->event.table)
 			evtchn_poll_end(v);
 	}
-	if (v->id == 0)
+	if (v->id == 0) {
 		stop_dogs(v->domain);
-}
-
-/* Somebody who waits elsewhere, now on this CPU's queue. */
-static bool steal(unsigned me)
-{
-	uint64_t left = cpu_all() & ~cpu_bit(me);
-	bool stolen = false;
-
-	for (; left && !stolen; left &= left - 1) {
-		unsigned from = (unsigned)__builtin_ctzll(left);
-		struct vcpu *v;
-
-		if (!policy_spare(from))
-			continue;
-		lock_queue(from);
-		v = policy_steal(from);
-		if (v)
-			__atomic_store_n(&v->sched.pcpu, me, __ATOMIC_RELAXED);
-		unlock_queue(from);
-		if (!v)
-			continue;
-		/* Between the queues it may have gone to sleep, or even have been stolen again. */
-		lock_queue(me);
-		if (sched_pcpu(v) == me && vcpu_flags_runnable(&v->sched)) {
-			policy_enqueue(v);
-			stolen = true;
-		}
-		unlock_queue(me);
+		cap_stop(v->domain);
 	}
-	return stolen;
-}
-
-struct vcpu *sched_pick(void)
-{
-	unsigned me = plat_cpu_id();
-	struct vcpu *v;
-
-	if (policy_keep(me, &v))
-		return v;
-	do {
-		lock_queue(me);
-		v = policy_pick(me);
-		unlock_queue(me);
-	} while (!v && steal(me));
-	return v;
 }
 
 void sched_put(struct vcpu *v)
 {
-	bool dead, waits;
-	unsigned pcpu;
+	struct run_queue *q;
+	bool dead;
 
 	/* While it is still ours, so that its area is written through its own page tables. */
 	time_set_runstate(v, vcpu_idle_runstate(v));
-	pcpu = lock_vcpu(v);
+	q = queue_lock_vcpu(v);
 	__atomic_store_n(&v->sched.running, false, __ATOMIC_SEQ_CST);
 	time_set_runstate(v, vcpu_idle_runstate(v));
 	dead = READ_ONCE(v->sched.pause_flags) & VPF_DEAD;
-	waits = v->sched.queued;
-	unlock_queue(pcpu);
+	queue_unlock(q);
 	if (dead)
 		sched_note_death();
-	else if (waits)
-		cpu_wake_idle();
-}
-
-void sched_yield_vcpu(struct vcpu *v)
-{
-	unsigned pcpu = lock_vcpu(v);
-
-	policy_yield(v);
-	unlock_queue(pcpu);
 }
 
 int vcpu_idle_runstate(const struct vcpu *v)
 {
-	uint32_t flags = __atomic_load_n(&v->sched.pause_flags, __ATOMIC_ACQUIRE);
+	/* Whoever is kept off by its domain's cap would run if it could. */
+	uint32_t flags = __atomic_load_n(&v->sched.pause_flags, __ATOMIC_ACQUIRE) & ~VPF_CAPPED;
 
 	if (!flags)
 		return RUNSTATE_runnable;
@@ -197,13 +110,13 @@ static bool is_running(const struct vcpu *v)
 
 void vcpu_sleep(struct vcpu *v, uint32_t flag)
 {
-	unsigned pcpu = lock_vcpu(v);
+	struct run_queue *q = queue_lock_vcpu(v);
 
 	__atomic_fetch_or(&v->sched.pause_flags, flag, __ATOMIC_SEQ_CST);
-	policy_dequeue(v);
+	queue_leave(q, v);
 	if (!is_running(v))
 		time_set_runstate(v, vcpu_idle_runstate(v));
-	unlock_queue(pcpu);
+	queue_unlock(q);
 	if (flag & VPF_DEAD)
 		sched_note_death();
 	if (is_running(v))
@@ -212,21 +125,24 @@ void vcpu_sleep(struct vcpu *v, uint32_t flag)
 
 void vcpu_wake(struct vcpu *v, uint32_t flag)
 {
-	unsigned pcpu = lock_vcpu(v);
+	struct run_queue *q = queue_lock_vcpu(v);
 	uint32_t old = __atomic_fetch_and(&v->sched.pause_flags, ~flag, __ATOMIC_SEQ_CST);
 	bool awake = old & flag && !(old & ~flag);
+	unsigned pcpu;
 
-	if (awake)
-		policy_enqueue(v);
 	if (old & flag && !is_running(v))
 		time_set_runstate(v, vcpu_idle_runstate(v));
-	unlock_queue(pcpu);
-	if (!awake)
+	if (!awake) {
+		queue_unlock(q);
 		return;
-	kick_pcpu(v);
-	/* If its CPU is busy, another may come for it. */
-	if (policy_spare(pcpu))
-		cpu_wake_idle();
+	}
+	pcpu = balance_awake(q, v);
+	if (pcpu != queue_pcpu(q)) {
+		balance_move(q, v, pcpu, ARRIVES_AWAKE); /* unlocks */
+		return;
+	}
+	queue_arrive(q, v, ARRIVES_AWAKE);
+	queue_unlock(q);
 }
 
 void sched_note_death(void)
@@ -244,7 +160,7 @@ bool sched_take_deaths(void)
 
 void vcpu_block(struct vcpu *v)
 {
-	unsigned pcpu;
+	struct run_queue *q;
 
 	/* Unmasking comes first: an event from here on must wake. */
 	WRITE_ONCE(v->gate.vcpu_info->evtchn_upcall_mask, 0);
@@ -253,10 +169,10 @@ void vcpu_block(struct vcpu *v)
 		vcpu_wake(v, VPF_BLOCKED);
 		return;
 	}
-	pcpu = lock_vcpu(v);
+	q = queue_lock_vcpu(v);
 	if (!vcpu_flags_runnable(&v->sched))
-		policy_dequeue(v);
-	unlock_queue(pcpu);
+		queue_leave(q, v);
+	queue_unlock(q);
 }
 
 void vcpu_unblock(struct vcpu *v)

@@ -21,11 +21,17 @@ static void must(bool ok)
 		abort();
 }
 
-void smallworld_start(void)
+void smallworld_start_on(unsigned pcpus)
 {
 	memset(worlds, 0, sizeof(worlds));
 	testplat_start(MACHINE_FRAMES);
+	tp.info.pcpus = pcpus;
 	must(core_init() == 0);
+}
+
+void smallworld_start(void)
+{
+	smallworld_start_on(1);
 }
 
 void smallworld_stop(void)

@@ -18,6 +18,8 @@
  */
 void smallworld_start(void);
 void smallworld_stop(void);
+/** smallworld_start_on() - with @pcpus physical CPUs; tp.cpu says which one is at work. */
+void smallworld_start_on(unsigned pcpus);
 
 /**
  * sw_domain() - a domain with @vcpus virtual CPUs, all in kernel mode on page tables that map

@@ -79,6 +79,46 @@ void domain_pause(struct domain *d);
 /** domain_destroy() - free everything of a stopped or paused domain. */
 void domain_destroy(struct domain *d);
 
+/*
+ * Scheduling (docs/scheduling.md). Functions that set check first: a refusal changes nothing and leaves one line in
+ * @error.
+ */
+
+#define SCHED_WARP_MAX_NS          UINT64_C(10000000000)
+#define SCHED_CAP_MAX              6400u
+#define SCHED_ALLOWANCE_MIN_NS     UINT64_C(100000)
+#define SCHED_ALLOWANCE_MAX_NS     UINT64_C(1000000000)
+#define SCHED_ALLOWANCE_DEFAULT_NS UINT64_C(10000000)
+
+struct sched_params; /* sched.h */
+
+/** SCHED_ALL_VCPUS - for @vcpu below: every virtual CPU of the domain. */
+#define SCHED_ALL_VCPUS (-1)
+
+/**
+ * sched_get_params() - of virtual CPU @vcpu; SCHED_ALL_VCPUS: of the first one. -XEN_ENOENT: there is none.
+ * sched_set_params() - @vcpu may be SCHED_ALL_VCPUS. -XEN_ENOENT, -XEN_EINVAL.
+ */
+int sched_get_params(const struct domain *d, int vcpu, struct sched_params *p);
+int sched_set_params(struct domain *d, int vcpu, const struct sched_params *p, char *error, size_t error_size);
+
+/**
+ * sched_get_cap() / sched_set_cap() - how much of a physical CPU all virtual CPUs of @d get together at most, in percent,
+ * up to SCHED_CAP_MAX; 0: no cap. With any policy.
+ */
+unsigned sched_get_cap(const struct domain *d);
+int sched_set_cap(struct domain *d, unsigned percent, char *error, size_t error_size);
+
+/** sched_get_allowance() / sched_set_allowance() - the context switch allowance of the machine, ns (bvt). */
+uint64_t sched_get_allowance(void);
+int sched_set_allowance(uint64_t ns);
+
+/**
+ * sched_set_affinity() - the physical CPUs @v may run on, a bitmap; bits of CPUs that do not exist are allowed. When
+ * this returns @v may still finish its present turn elsewhere. -XEN_EINVAL when no existing CPU is named.
+ */
+int sched_set_affinity(struct vcpu *v, uint64_t pcpus);
+
 /** console_input() - bytes typed at d's console; returns how many were taken (ring may be full). */
 size_t console_input(struct domain *d, const char *buf, size_t len);
 
@@ -109,11 +149,14 @@ int domain_nmi(struct domain *d, unsigned id);
 
 enum vcpu_doing { VCPU_RUNS, VCPU_READY, VCPU_BLOCKED, VCPU_PAUSED, VCPU_OFFLINE, VCPU_DEAD };
 
-/** struct vcpu_status - @cpu_ns: time on a physical CPU so far; @pcpu: where it was last */
+/**
+ * struct vcpu_status - @cpu_ns: time on a physical CPU so far; @pcpu: where it was last; @waited_ns: time others ran while
+ * it could have; @affinity: bitmap of the physical CPUs it may run on, of those there are
+ */
 struct vcpu_status {
 	enum vcpu_doing doing;
 	unsigned pcpu;
-	uint64_t cpu_ns;
+	uint64_t cpu_ns, waited_ns, affinity;
 };
 
 /**

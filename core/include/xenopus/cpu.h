@@ -36,12 +36,6 @@ void cpus_init(void);
 /** cpu_request() - let @pcpu come round its loop soon, wherever it is. */
 void cpu_request(unsigned pcpu);
 
-/** cpu_wake_idle() - if some physical CPU idles, let one of them look for work. */
-void cpu_wake_idle(void);
-
-/** cpu_is_idle() - does @pcpu idle at this moment? */
-bool cpu_is_idle(unsigned pcpu);
-
 /** cpu_quiesce() / cpu_come_round() - wait for those of @pcpus that are not this one; see above. */
 void cpu_quiesce(uint64_t pcpus);
 void cpu_come_round(uint64_t pcpus);

@@ -14,16 +14,36 @@
 #define VPF_BLOCKED  0x02u /* SCHEDOP_block or _poll */
 #define VPF_PAUSED   0x04u /* by control */
 #define VPF_DEAD     0x08u /* domain shut down */
+#define VPF_CAPPED   0x10u /* its domain has used up its cap of this period */
 
 #define POLL_SEVERAL (~UINT32_C(0))
 
 /**
- * struct vcpu_sched - @link, @queued, @pcpu and what follows from @pause_flags change under the lock of
- * @pcpu's run queue (vcpu.c); all are read without.
+ * struct sched_params - what a person sets for a virtual CPU, checked by sched_set_params(); docs/scheduling.md.
+ * @weight: its share beside others, 1 .. SCHED_WEIGHT_MAX
+ * @warp: (bvt) may it borrow when it wakes?
+ * @warp_ns: (bvt) how far back in virtual time that puts it, in ns of a virtual CPU of the default weight
+ * @warp_limit_ns: (bvt) CPU time it may use while it borrows, until it has not borrowed for @unwarp_ns; 0: any
+ * @unwarp_ns: (bvt) see @warp_limit_ns
+ */
+struct sched_params {
+	uint32_t weight;
+	bool warp;
+	uint64_t warp_ns, warp_limit_ns, unwarp_ns;
+};
+
+#define SCHED_WEIGHT_DEFAULT 256u
+#define SCHED_WEIGHT_MAX     65535u
+
+/**
+ * struct vcpu_sched - @link, @queued, @pcpu, @affinity, @params and what follows from @pause_flags change under the
+ * lock of @pcpu's run queue (queue.c); all but @params are read without.
  * @running: a physical CPU is working for it (between two decisions of its loop)
  * @loaded: its FPU and segment state is on physical CPU @pcpu
  * @evict: whoever has it loaded shall give it up
  * @poll_port: SCHEDOP_poll: 0: not in one, POLL_SEVERAL: not just one port
+ * @affinity: bitmap of the physical CPUs it may run on, never without one that exists
+ * @bvt, @credit: of the policy in use
  */
 struct vcpu_sched {
 	struct list link; /* run queue */
@@ -34,6 +54,23 @@ struct vcpu_sched {
 	uint32_t pause_flags;
 	unsigned pcpu;
 	uint32_t poll_port;
+	uint64_t affinity;
+	struct sched_params params;
+	union {
+		struct {
+			uint64_t avt;       /* actual virtual time */
+			uint32_t rest;      /* of the last division by the weight */
+			bool warped;
+			uint64_t warp_left; /* CPU time, ns, while @params.warp_limit_ns is set */
+			uint64_t unwarped;  /* since when it is not warped */
+			uint64_t left;      /* when it left its queue last */
+		} bvt;
+		struct {
+			int64_t credit; /* ns */
+			uint32_t rest;
+			bool boosted;
+		} credit;
+	};
 };
 
 #define SCHED_WATCHDOGS 2
@@ -49,7 +86,19 @@ struct domain_sched {
 	} dog[SCHED_WATCHDOGS];
 	bool code_set;
 	unsigned code;
+	uint32_t cap;        /* percent of one physical CPU for all its virtual CPUs, 0: none */
+	int64_t cap_left;    /* ns in this period */
+	bool cap_armed;
+	struct timer cap_refill;
 };
+
+/**
+ * sched_choose_policy() - "bvt" (what it is otherwise), "credit" or "rr", before core_init(). False: no such one.
+ * sched_policy_name() - of the one chosen. sched_policy_names() - those there are, for people.
+ */
+bool sched_choose_policy(const char *name);
+const char *sched_policy_name(void);
+const char *sched_policy_names(void);
 
 void sched_init(void);
 /**
@@ -68,6 +117,12 @@ int vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);
 struct vcpu *sched_pick(void);
 /** sched_put() - this CPU does not work for @v any more; its runstate follows. */
 void sched_put(struct vcpu *v);
+/**
+ * sched_let_go() - this CPU holds nothing of @v any more; should it be on its way to another, it goes.
+ * sched_stays() - may @v, held by this CPU, remain here?
+ */
+void sched_let_go(struct vcpu *v);
+bool sched_stays(const struct vcpu *v);
 /** sched_pcpu() - the physical CPU @v is placed on now. */
 unsigned sched_pcpu(const struct vcpu *v);
 /** sched_yield_vcpu() - @v goes behind its equals. */
