@@ -7,7 +7,7 @@
 #include "bundle.h"
 #include "metal.h"
 
-bool debug_exit;
+bool check_tables, debug_exit;
 enum test_panic test_panic;
 static bool debugcon;
 
@@ -15,6 +15,7 @@ static const struct {
 	const char *word;
 	bool *set;
 } flags[] = {
+	{ "check-tables", &check_tables },
 	{ "debug-exit", &debug_exit },
 	{ "debugcon", &debugcon },
 	{ "stats", &stats_wanted },
@@ -79,7 +80,7 @@ static bool set_audit(const char *at, size_t len)
 
 static bool set_test_panic(const char *at, size_t len)
 {
-	static const char *const names[] = { "stack", "fault", NULL };
+	static const char *const names[] = { "stack", "fault", "tables", NULL };
 	int n = choice(at, len, names);
 
 	if (n >= 0)
@@ -96,7 +97,7 @@ static const struct {
 	{ "log-level=", "error|warn|info|debug", set_log_level },
 	{ "on-panic=", "halt|restart|poweroff", set_on_panic },
 	{ "on-reboot=", "stop|domain|machine", set_on_reboot },
-	{ "test-panic=", "stack|fault", set_test_panic },
+	{ "test-panic=", "stack|fault|tables", set_test_panic },
 };
 
 static bool known(const char *at, size_t len)

@@ -125,6 +125,8 @@ uint64_t memory_frames(void);
 
 /* paging.c */
 void paging_init(void);
+void paging_damage(void); /* for the test of the next */
+unsigned paging_check(void); /* paging_check.c: how many entries are not what they should be */
 void *device_map(uint64_t phys); /* one page, uncached */
 uint64_t idle_cr3(void);
 /**
@@ -241,9 +243,10 @@ void home_domain_added(struct domain *d);
 void home_incomplete(void); /* something that was asked for could not be: the machine ends as refused */
 
 /* cmdline.c */
+extern bool check_tables; /* "check-tables": before the first guest starts */
 extern bool debug_exit; /* "debug-exit": tell QEMU's isa-debug-exit how it ended */
-/* "test-panic=": overrun the stack, or touch what is not mapped, to see that it is found and told. */
-extern enum test_panic { TEST_NO_PANIC, TEST_STACK, TEST_FAULT } test_panic;
+/* "test-panic=": overrun the stack, touch what is not mapped, make text writable: to see that it is found and told. */
+extern enum test_panic { TEST_NO_PANIC, TEST_STACK, TEST_FAULT, TEST_TABLES } test_panic;
 void cmdline_parse(const char *line);
 
 #endif

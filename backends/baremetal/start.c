@@ -81,6 +81,10 @@ void metal_start(uint64_t info, unsigned door)
 		xlog(LOG_ERROR, "still here: %llu", (unsigned long long)overrun_stack(1));
 	if (test_panic == TEST_FAULT)
 		xlog(LOG_ERROR, "still here: %llu", (unsigned long long)read_nothing());
+	if (test_panic == TEST_TABLES)
+		paging_damage();
+	if (check_tables && paging_check())
+		plat_panic("the page tables are wrong");
 	domains_start();
 	xlog(LOG_INFO, "the first guest starts, TSC at %llu ms",
 	     (unsigned long long)(tsc_read() / metal_info.tsc_khz));

@@ -86,6 +86,9 @@ def main():
         sizes(judge, small)
         for n in PROCESSORS:
             judge(f'{n} processors', metal.boot(small, options=['-smp', str(n)]), r'^worker: 1 passed, 0 failed$')
+        for xpti in 'on', 'off':
+            judge(f'page tables, xpti={xpti}', metal.boot(small, f'check-tables xpti={xpti}'),
+                  r'page tables: [0-9]{3,} entries, [0-9]+ of them in guests. tables, 0 wrong$')
         for clock, options in CLOCKS.items():
             judge(f'clock: {clock}', metal.boot(small, options=options), f'clocks measured by the {clock}$',
                   r'worker: 1 passed')

@@ -60,6 +60,8 @@ PANICS = {
     'stack': [r'panic: exception in the hypervisor: vector 8\b', 'a stack has overrun', r'( overrun_stack\+0x[^$]*){10}'],
     'fault': [r'panic: exception in the hypervisor: vector 14 error 0 cr2 0x1000 ', r'^\(xenopus\) rip 0x\w+ cs 0xe008 ',
               r'^\(xenopus\) r13 ', r'backtrace:\n.* read_nothing\+0.*\n.* metal_start\+0x'],
+    'tables check-tables': [r'page tables: 0x\w+, entry 0x\w+: writable and executable',
+                            r'panic: the page tables are wrong'],
 }
 
 
