@@ -63,6 +63,9 @@ def refusals(verdict):
         if os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') < 200 << 30:
             refused(verdict, 'more memory than the host has', ['-m', '256000', GUEST], 1, '--memory')
         refused(verdict, 'too little memory', ['-m', '1', GUEST], 1, 'memory', 'at least')
+        for memory in ('', 'much', '-5', '5T', '2GB', '0x100'):
+            refused(verdict, f"memory '{memory}'", [f'--memory={memory}', GUEST], 2, f"'{memory}'", 'MiB')
+        refused(verdict, 'memory that wraps around', ['-m', '99999999999999999G', GUEST], 2, '256000')
         refused(verdict, 'virtual CPUs', ['-c', '65', GUEST], 2, '64')
         refused(verdict, 'control characters', ['no\nsuch\033[1mfile'], 1, 'no?such?[1mfile', 'check the path')
         refused(verdict, 'a disk as kernel', [path('disk')], 1, 'disk', 'vmlinuz')
@@ -149,7 +152,7 @@ def statuses(verdict):
     verdict.check(sum('crashed by vcpu' in line for line in lines) == 1, 'not one crash report')
     before = set(os.listdir(tempfile.gettempdir()))
     quick = time.monotonic()
-    done = start(['--name', 'who', GUEST])
+    done = start(['--memory=1g', GUEST])
     print(f'{time.monotonic() - quick:.1f} s')
     verdict.check(done.returncode == 0 and b' 0 failed' in done.stdout, f'status {done.returncode}')
     verdict.check(not any('bundle' in name for name in set(os.listdir(tempfile.gettempdir())) - before),

@@ -25,7 +25,37 @@ static char *take_kernel_arguments(int *argc, char **argv)
 	return g_strdup("");
 }
 
-static int check(struct domain_options *opt, char **rest, int max_memory)
+/* "512", "512M" or "2G": MiB; -1: none of these. */
+static gint64 parse_memory(const char *text)
+{
+	char *end;
+	gint64 n = g_ascii_isdigit(*text) ? g_ascii_strtoll(text, &end, 10) : -1;
+
+	if (n < 0)
+		return -1;
+	if (g_ascii_toupper(*end) == 'G') {
+		n = n > G_MAXINT ? G_MAXINT : n * 1024;
+		end++;
+	} else if (g_ascii_toupper(*end) == 'M') {
+		end++;
+	}
+	return *end ? -1 : MIN(n, G_MAXINT);
+}
+
+static int take_memory(struct domain_options *opt, const char *text, int max_memory)
+{
+	gint64 mib = parse_memory(text);
+
+	if (mib < 0)
+		return cmd_error(STATUS_USAGE, "memory of '%s': give MiB, or a number with M or G behind it", text);
+	if (mib < 1 || mib > max_memory)
+		return cmd_error(STATUS_USAGE, "memory of %" G_GINT64_FORMAT " MiB: give 1 to %d", mib,
+				 max_memory);
+	opt->memory = (gint)mib;
+	return 0;
+}
+
+static int check(struct domain_options *opt, char **rest)
 {
 	if (!rest || !rest[0])
 		return cmd_error(STATUS_USAGE, "no kernel given: %s [options] KERNEL [-- kernel arguments]",
@@ -37,8 +67,6 @@ static int check(struct domain_options *opt, char **rest, int max_memory)
 		return cmd_error(STATUS_USAGE, "an empty file name as %s: give a path",
 				 *rest[0] ? "initrd" : "kernel");
 	opt->kernel = rest[0];
-	if (opt->memory < 1 || opt->memory > max_memory)
-		return cmd_error(STATUS_USAGE, "memory of %d MiB: give 1 to %d", opt->memory, max_memory);
 	if (opt->vcpus < 1 || opt->vcpus > MAX_VCPUS)
 		return cmd_error(STATUS_USAGE, "%d virtual CPUs: give 1 to %d", opt->vcpus, MAX_VCPUS);
 	if (!opt->name)
@@ -50,10 +78,12 @@ int options_parse(int argc, char **argv, const char *summary, const GOptionEntry
 		  struct domain_options *opt)
 {
 	static char **rest; /* what @opt points into */
+	g_autofree char *memory = NULL;
+	int status;
 	const GOptionEntry entries[] = {
 		{ "initrd", 'i', 0, G_OPTION_ARG_FILENAME, &opt->initrd, "Initial ramdisk", "FILE" },
-		{ "memory", 'm', 0, G_OPTION_ARG_INT, &opt->memory, "Memory of the domain in MiB (256)",
-		  "MIB" },
+		{ "memory", 'm', 0, G_OPTION_ARG_STRING, &memory,
+		  "Memory of the domain in MiB, or as in 2G (256)", "MIB" },
 		{ "vcpus", 'c', 0, G_OPTION_ARG_INT, &opt->vcpus, "Virtual CPUs (1)", "N" },
 		{ "name", 'n', 0, G_OPTION_ARG_STRING, &opt->name,
 		  "Name of the domain (the kernel's file name)", "NAME" },
@@ -71,7 +101,8 @@ int options_parse(int argc, char **argv, const char *summary, const GOptionEntry
 	if (!g_option_context_parse(context, &argc, &argv, &error))
 		return cmd_error(STATUS_USAGE, "%s ('%s --help' lists the options)", error->message,
 				 g_get_prgname());
-	return check(opt, rest, max_memory);
+	status = memory ? take_memory(opt, memory, max_memory) : 0;
+	return status ? status : check(opt, rest);
 }
 
 gboolean options_open_initrd(const struct domain_options *opt, GMappedFile **initrd, GError **error)
