@@ -13,11 +13,14 @@
 	nop
 	.endm
 
-	/* n pairs (address, value) on the stack are stored, enter at (GATE_STORES - n) * GATE_STORE_SIZE. */
+	/*
+	 * n addresses on the stack: each entry is stored again as it is now. Enter at (GATE_STORES - n) *
+	 * GATE_STORE_SIZE. Locked, since other virtual CPUs and the process store there, too.
+	 */
 	.macro	stores
 	.rept	GATE_STORES
 	popq	%rdi
-	popq	(%rdi)
+	lock orq $0, (%rdi)
 	.endr
 	.endm
 
@@ -122,13 +125,13 @@ gate_stub_page:
 	.set	vector, vector + 1
 	.endr
 
-	/* Stack: pairs, guest rdi, then the IRET frame. */
+	/* Stack: addresses, guest rdi, then the IRET frame. */
 	.org	gate_stub_page + GATE_RESUME_OFF
 	stores
 	popq	%rdi
 	iretq
 
-	/* Stack: pairs, guest rax, guest rdi, IRET frame. rax: the CR3 to load. */
+	/* Stack: addresses, guest rax, guest rdi, IRET frame. rax: the CR3 to load. */
 	.org	gate_stub_page + GATE_FLUSH_OFF
 	stores
 	movq	%rax, %cr3
@@ -140,9 +143,16 @@ gate_stub_page:
 	stores
 	leave	GATE_PORT_DONE
 
-	/* rsi = rdi = a page in the direct map, rcx = quadwords. */
+	/* rdi = a page in the direct map, rcx = 64: every entry is stored again. */
 	.org	gate_stub_page + GATE_SELFCOPY_OFF
-	rep movsq
+1:	.set	offset, 0
+	.rept	8
+	lock orq $0, offset(%rdi)
+	.set	offset, offset + 8
+	.endr
+	addq	$64, %rdi
+	decl	%ecx
+	jnz	1b
 	leave	GATE_PORT_DONE
 	.org	gate_stub_page + 4096
 

@@ -33,10 +33,10 @@
 /* Offsets inside the stub page (gate.S keeps to them). */
 #define GATE_STUB_SIZE    4
 #define GATE_RESUME_OFF   0x400 /* stores, then return */
-#define GATE_FLUSH_OFF    0x500 /* stores, CR3 load, then return */
-#define GATE_STORE_OFF    0x600 /* stores, then GATE_PORT_DONE */
-#define GATE_SELFCOPY_OFF 0x700 /* rep movsq, then GATE_PORT_DONE */
-#define GATE_STORE_SIZE   3     /* bytes of code per store */
+#define GATE_FLUSH_OFF    0x600 /* stores, CR3 load, then return */
+#define GATE_STORE_OFF    0x800 /* stores, then GATE_PORT_DONE */
+#define GATE_SELFCOPY_OFF 0xa00 /* a whole page, then GATE_PORT_DONE */
+#define GATE_STORE_SIZE   6     /* bytes of code per store */
 #define GATE_STORES       64
 
 /* Offsets inside the door page. */

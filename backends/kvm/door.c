@@ -211,11 +211,8 @@ static bool under_debugger(void)
 
 bool door_open_for_business(void)
 {
-	cpu_set_t ours;
-
-	return machine.traits.syscall_stays_in_ring3 && machine.attendant &&
-	       !sched_getaffinity(0, sizeof(ours), &ours) &&
-	       CPU_COUNT(&ours) > (int)machine.nr_pcpus && !under_debugger();
+	return machine.traits.syscall_stays_in_ring3 && machine.attendant && machine.nr_pcpus == 1 &&
+	       machine_host_cpus() > 1 && !under_debugger();
 }
 
 void door_start(struct pcpu *p)

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -124,6 +125,15 @@ bool machine_open(const char *path, GError **error)
 	return true;
 }
 
+unsigned machine_host_cpus(void)
+{
+	cpu_set_t ours;
+
+	if (sched_getaffinity(0, sizeof(ours), &ours))
+		return 1;
+	return (unsigned)CLAMP(CPU_COUNT(&ours), 1, MAX_PCPUS);
+}
+
 bool machine_fits(uint64_t frames, GError **error)
 {
 	return frames <= host_frames() ||
@@ -132,14 +142,18 @@ bool machine_fits(uint64_t frames, GError **error)
 		    (unsigned long long)host_frames() >> 8);
 }
 
-bool machine_init(uint64_t frames, GError **error)
+bool machine_init(uint64_t frames, unsigned pcpus, GError **error)
 {
 	uint64_t l2_frames = (frames >> 18) + 2;
 
 	machine.frames = (frames + 512 + l2_frames + 511) & ~UINT64_C(511);
 	machine.first_gate_frame = machine.frames - 512 - l2_frames;
 	machine.next_gate_frame = machine.first_gate_frame;
-	machine.nr_pcpus = 1;
+	machine.nr_pcpus = pcpus;
+	for (unsigned i = 0; i < pcpus; i++) {
+		machine.pcpu[i].id = i;
+		pthread_mutex_init(&machine.pcpu[i].store_lock, NULL);
+	}
 
 	if (!machine_fits(machine.frames, error))
 		return false;
@@ -152,8 +166,6 @@ bool machine_init(uint64_t frames, GError **error)
 		ioctl(machine.vm, KVM_SET_TSS_ADDR, 0xfffbd000UL);
 	if (!map_memory(error) || !gate_map_init(error))
 		return false;
-	for (unsigned i = 0; i < machine.nr_pcpus; i++)
-		machine.pcpu[i].id = i;
 	if (!clock_init(error) || !probe_traits(error))
 		return false;
 	machine.info.frames = machine.frames;

@@ -12,11 +12,10 @@
 #include <time.h>
 #include <glib.h>
 
+#include <xenopus/cpu.h>
 #include <xenopus/platform.h>
 #include <xenopus/domain.h>
 #include "../gate/gate_layout.h"
-
-#define MAX_PCPUS 64
 
 /* The gate's direct map reaches from GATE_DIRECT_OFF to the end of its L4 slot: 256 GiB. */
 #define MACHINE_MAX_FRAMES (((UINT64_C(1) << 39) - GATE_DIRECT_OFF) >> PAGE_SHIFT)
@@ -35,10 +34,6 @@ struct kvm_traits {
 enum kvm_exit_kind {
 	EXIT_SYSCALL, EXIT_ATTENDED, EXIT_EXCEPTION, EXIT_SOFT_INT, EXIT_SIGNAL, EXIT_STORES, EXIT_RERUN, EXIT_OTHER,
 	EXIT_KINDS
-};
-
-struct pt_store {
-	uint64_t addr, value; /* direct-map address, entry */
 };
 
 /**
@@ -73,14 +68,16 @@ struct kvcpu {
 
 /**
  * struct pcpu - a physical CPU: a thread that runs virtual CPUs.
- * @stores: page-table stores to be repeated from inside the VM before a guest goes on
+ * @stores: entries (direct-map addresses) to be stored again from inside the VM before a guest goes on; the first
+ *	@nr_sent are on their way. Other CPUs may look, with @store_lock; only this one changes it
  * @flush_gen: counts TLB flushes asked for on this CPU
  */
 struct pcpu {
 	unsigned id;
 	struct kvcpu *loaded;
-	struct pt_store *stores;
-	unsigned nr_stores, max_stores;
+	pthread_mutex_t store_lock;
+	uint64_t *stores;
+	unsigned nr_stores, max_stores, nr_sent;
 	mfn_t *selfcopy;       /* frames whose shadow must be refreshed wholly */
 	unsigned nr_selfcopy, max_selfcopy;
 	_Atomic uint64_t flush_gen;
@@ -126,8 +123,10 @@ extern struct machine machine;
 bool machine_open(const char *path, GError **error);
 /** machine_fits() - does this host have so much memory? */
 bool machine_fits(uint64_t frames, GError **error);
-/** machine_init() - after machine_open(): give the VM @frames of memory, map the gate, probe. */
-bool machine_init(uint64_t frames, GError **error);
+/** machine_init() - after machine_open(): give the VM @frames of memory and @pcpus physical CPUs, map the gate, probe. */
+bool machine_init(uint64_t frames, unsigned pcpus, GError **error);
+/** machine_host_cpus() - how many of the host's processors this process may use. */
+unsigned machine_host_cpus(void);
 void machine_free(void);
 GQuark machine_error_quark(void);
 #define MACHINE_ERROR machine_error_quark()
@@ -171,6 +170,9 @@ uint64_t door_answers(const struct pcpu *p);
 
 /* pagetable.c */
 void pt_drain(struct pcpu *p, struct kvcpu *k); /* run queued stores until at most GATE_STORES are left */
+void pt_collect(struct pcpu *p); /* what other CPUs have queued and may not have run yet is to be run here, too */
+unsigned pt_send(struct pcpu *p, uint64_t *top); /* put queued stores below @top for the stub; how many */
+void pt_sent(struct pcpu *p); /* the stub has done its work */
 
 /* segments.c */
 extern const struct kvm_segment gate_code, gate_data; /* ring 0, as GATE_CS and GATE_DS load them */

@@ -5,11 +5,15 @@
  * A host that shadows guest page tables watches stores made inside the VM; a store by this process changes
  * the memory behind its back. Upgrades (an absent entry appears, permissions widen) are found by the fault
  * they cause, but a present entry that is replaced or narrowed would live on in the shadow. Such a store is
- * made here at once, so that the core sees it, and queued to be repeated by ring-0 code inside the VM before
- * the guest goes on. While anything is queued every later store joins the queue, or the older would overwrite
- * the newer.
+ * made here at once, so that the core sees it, and queued: ring-0 code inside the VM stores the entry again, as it is
+ * by then, before the guest goes on. That changes no memory, so it does not matter how often it is done, where, or
+ * what became of the frame meanwhile.
  *
- * Hosts with nested paging see every store after a TLB flush; there the queue stays empty.
+ * The shadow is one for all virtual CPUs, so one of them is enough. Each physical CPU has a queue of its own; an entry
+ * stays there until its store has been done. Where a TLB flush is owed, what the others still have queued is
+ * done here as well: then nothing is left of what was before the flush, whoever made the stores.
+ *
+ * Hosts with nested paging see every store after a TLB flush; there the queues stay empty.
  */
 #include "machine.h"
 
@@ -18,16 +22,49 @@ static uint64_t *entry_ptr(mfn_t table, unsigned index)
 	return (uint64_t *)plat_frame_ptr(table) + index;
 }
 
-static void enqueue(struct pcpu *p, mfn_t table, unsigned index, uint64_t value)
+static uint64_t direct_va(mfn_t mfn)
+{
+	return GATE_VIRT + GATE_DIRECT_OFF + (mfn.n << PAGE_SHIFT);
+}
+
+static void lock(struct pcpu *p)
+{
+	pthread_mutex_lock(&p->store_lock);
+}
+
+static void unlock(struct pcpu *p)
+{
+	pthread_mutex_unlock(&p->store_lock);
+}
+
+/* With the lock. */
+static void add_store(struct pcpu *p, uint64_t addr)
 {
 	if (p->nr_stores == p->max_stores) {
 		p->max_stores = p->max_stores ? p->max_stores * 2 : 256;
-		p->stores = g_renew(struct pt_store, p->stores, p->max_stores);
+		p->stores = g_renew(uint64_t, p->stores, p->max_stores);
 	}
-	p->stores[p->nr_stores++] = (struct pt_store){
-		.addr = GATE_VIRT + GATE_DIRECT_OFF + (table.n << PAGE_SHIFT) + index * 8,
-		.value = value,
-	};
+	p->stores[p->nr_stores] = addr;
+	__atomic_store_n(&p->nr_stores, p->nr_stores + 1, __ATOMIC_RELEASE);
+}
+
+static void add_page(struct pcpu *p, mfn_t mfn)
+{
+	if (p->nr_selfcopy == p->max_selfcopy) {
+		p->max_selfcopy = p->max_selfcopy ? p->max_selfcopy * 2 : 16;
+		p->selfcopy = g_renew(mfn_t, p->selfcopy, p->max_selfcopy);
+	}
+	p->selfcopy[p->nr_selfcopy] = mfn;
+	__atomic_store_n(&p->nr_selfcopy, p->nr_selfcopy + 1, __ATOMIC_RELEASE);
+}
+
+/* The first @n are done. */
+static void remove_stores(struct pcpu *p, unsigned n)
+{
+	lock(p);
+	memmove(p->stores, p->stores + n, (p->nr_stores - n) * sizeof(*p->stores));
+	__atomic_store_n(&p->nr_stores, p->nr_stores - n, __ATOMIC_RELEASE);
+	unlock(p);
 }
 
 /* Will the shadow find this change out by itself, through the fault an access would take? */
@@ -44,10 +81,11 @@ static void note_store(mfn_t table, unsigned index, uint64_t old, uint64_t new)
 {
 	struct pcpu *p = this_pcpu();
 
-	if (!machine.traits.host_stores_unseen)
+	if (!machine.traits.host_stores_unseen || found_by_fault(old, new))
 		return;
-	if (p->nr_stores || !found_by_fault(old, new))
-		enqueue(p, table, index, new);
+	lock(p);
+	add_store(p, direct_va(table) + index * 8);
+	unlock(p);
 }
 
 uint64_t plat_pt_write(mfn_t table, unsigned index, uint64_t entry, unsigned level)
@@ -69,24 +107,28 @@ bool plat_pt_cmpxchg(mfn_t table, unsigned index, uint64_t *expected, uint64_t e
 	return true;
 }
 
+static void run_pages(struct pcpu *p, struct kvcpu *k);
+
 /*
  * A frame becomes a page table again. What the guest wrote into it meanwhile the shadow has seen; what this
- * process wrote it has not, so then every entry is stored again from inside.
+ * process wrote it has not, so then every entry is stored again from inside. At once where other virtual CPUs may
+ * come upon the table; a domain that is being built has none that runs.
  */
 void plat_pt_enter(mfn_t mfn, unsigned level)
 {
+	uint8_t old = __atomic_exchange_n(&machine.frame_flags[mfn.n], FRAME_WAS_PT, __ATOMIC_SEQ_CST);
 	struct pcpu *p = this_pcpu();
-	uint8_t old = machine.frame_flags[mfn.n];
 
-	machine.frame_flags[mfn.n] = FRAME_WAS_PT;
 	if (!(old & FRAME_DIRTY) || !machine.traits.host_stores_unseen)
 		return;
 	door_stop_guest();
-	if (p->nr_selfcopy == p->max_selfcopy) {
-		p->max_selfcopy = p->max_selfcopy ? p->max_selfcopy * 2 : 16;
-		p->selfcopy = g_renew(mfn_t, p->selfcopy, p->max_selfcopy);
+	lock(p);
+	add_page(p, mfn);
+	unlock(p);
+	if (machine.nr_pcpus > 1 && p->loaded) {
+		p->loaded->sregs->cr3 = gate_cr3(&p->loaded->vcpu->gate);
+		run_pages(p, p->loaded);
 	}
-	p->selfcopy[p->nr_selfcopy++] = mfn;
 }
 
 void plat_pt_leave(mfn_t mfn, unsigned level)
@@ -136,29 +178,69 @@ static void run_stub(struct pcpu *p, struct kvcpu *k, unsigned offset)
 	p->exits[EXIT_STORES]++;
 }
 
-/* The registers of the guest are in v->gate by now, so the stub may clobber the vCPU's. */
-void pt_drain(struct pcpu *p, struct kvcpu *k)
+/* The registers of the guest are in v->gate by now, so the stubs may clobber the vCPU's. */
+static void run_pages(struct pcpu *p, struct kvcpu *k)
 {
 	for (unsigned i = 0; i < p->nr_selfcopy; i++) {
-		uint64_t a = GATE_VIRT + GATE_DIRECT_OFF + (p->selfcopy[i].n << PAGE_SHIFT);
-
-		k->regs->rsi = k->regs->rdi = a;
-		k->regs->rcx = 512;
+		k->regs->rdi = direct_va(p->selfcopy[i]);
+		k->regs->rcx = 64;
 		k->regs->rsp = k->stack_top - 256;
 		run_stub(p, k, GATE_SELFCOPY_OFF);
 	}
-	p->nr_selfcopy = 0;
+	lock(p);
+	__atomic_store_n(&p->nr_selfcopy, 0, __ATOMIC_RELEASE);
+	unlock(p);
+}
 
-	unsigned done = 0;
+/* Between runs of a guest, when nothing is on its way. */
+void pt_drain(struct pcpu *p, struct kvcpu *k)
+{
+	run_pages(p, k);
+	while (p->nr_stores > GATE_STORES) {
+		uint64_t *top = (uint64_t *)(void *)(k->stack_page + PAGE_SIZE);
 
-	while (p->nr_stores - done > GATE_STORES) {
-		memcpy(k->stack_page, p->stores + done, GATE_STORES * sizeof(*p->stores));
-		k->regs->rsp = k->stack_top - PAGE_SIZE;
+		memcpy(top - GATE_STORES, p->stores, GATE_STORES * sizeof(*p->stores));
+		k->regs->rsp = k->stack_top - GATE_STORES * sizeof(*p->stores);
 		run_stub(p, k, GATE_STORE_OFF);
-		done += GATE_STORES;
+		remove_stores(p, GATE_STORES);
 	}
-	if (done) {
-		memmove(p->stores, p->stores + done, (p->nr_stores - done) * sizeof(*p->stores));
-		p->nr_stores -= done;
-	}
+}
+
+unsigned pt_send(struct pcpu *p, uint64_t *top)
+{
+	memcpy(top - p->nr_stores, p->stores, p->nr_stores * sizeof(*p->stores));
+	p->nr_sent = p->nr_stores;
+	return p->nr_sent;
+}
+
+void pt_sent(struct pcpu *p)
+{
+	if (!p->nr_sent)
+		return;
+	remove_stores(p, p->nr_sent);
+	p->nr_sent = 0;
+}
+
+static void collect_from(struct pcpu *p, struct pcpu *from)
+{
+	struct pcpu *first = p->id < from->id ? p : from, *second = first == p ? from : p;
+
+	if (!__atomic_load_n(&from->nr_stores, __ATOMIC_ACQUIRE) &&
+	    !__atomic_load_n(&from->nr_selfcopy, __ATOMIC_ACQUIRE))
+		return;
+	lock(first);
+	lock(second);
+	for (unsigned i = 0; i < from->nr_stores; i++)
+		add_store(p, from->stores[i]);
+	for (unsigned i = 0; i < from->nr_selfcopy; i++)
+		add_page(p, from->selfcopy[i]);
+	unlock(second);
+	unlock(first);
+}
+
+void pt_collect(struct pcpu *p)
+{
+	for (unsigned i = 0; i < machine.nr_pcpus; i++)
+		if (&machine.pcpu[i] != p)
+			collect_from(p, &machine.pcpu[i]);
 }

@@ -101,6 +101,7 @@ static void load_through_stub(struct pcpu *p, struct kvcpu *k, struct vcpu *v, b
 {
 	const struct cpu_user_regs *r = &v->gate.regs;
 	uint64_t *s = (uint64_t *)(void *)(k->stack_page + PAGE_SIZE);
+	unsigned n;
 
 	*--s = r->ss;
 	*--s = r->rsp;
@@ -110,18 +111,17 @@ static void load_through_stub(struct pcpu *p, struct kvcpu *k, struct vcpu *v, b
 	*--s = r->rdi;
 	if (flush)
 		*--s = r->rax;
-	s -= 2 * p->nr_stores;
-	memcpy(s, p->stores, p->nr_stores * sizeof(*p->stores));
+	n = pt_send(p, s);
+	s -= n;
 	load_gprs(k->regs, r);
 	if (flush)
 		k->regs->rax = gate_cr3(&v->gate);
 	k->regs->rip = GATE_VIRT + GATE_STUB_OFF + (flush ? GATE_FLUSH_OFF : GATE_RESUME_OFF) +
-		       (GATE_STORES - p->nr_stores) * GATE_STORE_SIZE;
+		       (GATE_STORES - n) * GATE_STORE_SIZE;
 	k->regs->rsp = k->stack_top - (uint64_t)(k->stack_page + PAGE_SIZE - (uint8_t *)s);
 	k->regs->rflags = 2;
 	k->sregs->cs = gate_code;
 	k->sregs->ss = gate_data;
-	p->nr_stores = 0;
 }
 
 static bool load_guest(struct pcpu *p, struct kvcpu *k, struct vcpu *v, struct trap *t)
@@ -130,6 +130,8 @@ static bool load_guest(struct pcpu *p, struct kvcpu *k, struct vcpu *v, struct t
 	uint64_t flush_gen = atomic_load(&p->flush_gen);
 	bool flush = flush_gen != k->flush_seen && !machine.traits.host_stores_unseen;
 
+	if (machine.nr_pcpus > 1 && flush_gen != k->flush_seen && machine.traits.host_stores_unseen)
+		pt_collect(p);
 	if (p->nr_selfcopy || p->nr_stores > GATE_STORES)
 		pt_drain(p, k);
 	if (!return_segments(k, v, &t->vector, &t->error)) {
@@ -316,7 +318,7 @@ static bool in_door(const struct kvcpu *k)
 /* Only the attendant can have queued stores while the guest ran. */
 static bool stores_owed(const struct pcpu *p)
 {
-	return p->nr_stores || p->nr_selfcopy;
+	return p->nr_stores > p->nr_sent || p->nr_selfcopy;
 }
 
 /*
@@ -349,6 +351,10 @@ void plat_cpu_run(struct vcpu *v, struct trap *t)
 	k->reruns = 0;
 	for (bool fresh = true;; fresh = false) {
 		int rc = run_guest(p, k, fresh);
+
+		/* Unless a signal came in the middle of the stub. */
+		if (rc != -EINTR || (k->sregs->cs.selector & 3) == 3)
+			pt_sent(p);
 
 		if (rc == -EINTR) {
 			if (must_rerun(k, v)) {

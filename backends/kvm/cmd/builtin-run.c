@@ -16,13 +16,15 @@
 
 static struct {
 	char *home, *log_level, *kvm;
-	gint gdb, audit;
+	gint gdb, audit, pcpus;
 	gboolean stats, verbose, no_cache, no_attendant, paused;
 } opt;
 
 static const GOptionEntry entries[] = {
 	{ "home", 0, 0, G_OPTION_ARG_STRING, &opt.home,
 	  "Where: kvm, or metal, in a machine emulated by QEMU (kvm if it can be used)", "HOME" },
+	{ "pcpus", 'p', 0, G_OPTION_ARG_INT, &opt.pcpus,
+	  "Physical CPUs of the machine (as many as virtual ones, if the host has so many)", "N" },
 	{ "stats", 's', 0, G_OPTION_ARG_NONE, &opt.stats,
 	  "At the end print exits, hypercalls, page-table stores and times", NULL },
 	{ "log-level", 'l', 0, G_OPTION_ARG_STRING, &opt.log_level,
@@ -79,6 +81,8 @@ static int check_options(void)
 		return cmd_error(STATUS_USAGE, "port %d for gdb: give 1 to 65535", opt.gdb);
 	if (opt.audit < 0)
 		return cmd_error(STATUS_USAGE, "an audit every %d hypercalls: give 1 or more", opt.audit);
+	if (opt.pcpus < 0 || opt.pcpus > MAX_PCPUS)
+		return cmd_error(STATUS_USAGE, "%d physical CPUs: give 1 to %d", opt.pcpus, MAX_PCPUS);
 	if (opt.paused && !opt.gdb)
 		return cmd_error(STATUS_USAGE, "--paused waits for gdb: give --gdb, too");
 	return 0;
@@ -149,6 +153,7 @@ int cmd_run(int argc, char **argv)
 	r.attendant = !opt.no_attendant;
 	r.paused = opt.paused;
 	r.gdb_port = opt.gdb;
+	r.pcpus = opt.pcpus ? (unsigned)opt.pcpus : MIN((unsigned)r.domain.vcpus, machine_host_cpus());
 	if (!options_open_initrd(&r.domain, &r.initrd, &error))
 		return cmd_error(STATUS_FAILED, "%s", error->message);
 	load_start(&r.load, r.domain.kernel, !opt.no_cache);

@@ -88,7 +88,7 @@ int run_hosted(struct run *r)
 	if (r->paused)
 		return cmd_error(STATUS_USAGE, "--paused is for --home=metal; here start it under gdb: gdb --args "
 				 "xenopus run ...");
-	if (!machine_init(run_machine_frames(r), &error))
+	if (!machine_init(run_machine_frames(r), r->pcpus, &error))
 		return cmd_error(STATUS_FAILED, "%s", error->message);
 	if (r->gdb_port)
 		cmd_note("the hypervisor is this process: gdb -p %d -x tools/gdb/xenopus.py", getpid());

@@ -82,6 +82,8 @@ static char **command_line(const struct run *r, const char *qemu, const char *im
 		g_ptr_array_add(words, g_strdup(fixed[i]));
 	g_ptr_array_add(words, g_strdup("-m"));
 	g_ptr_array_add(words, g_strdup_printf("%" G_GUINT64_FORMAT "M", mib));
+	g_ptr_array_add(words, g_strdup("-smp"));
+	g_ptr_array_add(words, g_strdup_printf("%u", r->pcpus));
 	g_ptr_array_add(words, g_strdup("-kernel"));
 	g_ptr_array_add(words, g_strdup(image));
 	g_ptr_array_add(words, g_strdup("-append"));

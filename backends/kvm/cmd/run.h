@@ -11,13 +11,14 @@
 #include "options.h"
 
 /**
- * struct run - @kernel is being loaded; @gdb_port 0: none; @started_ns: when the process began.
+ * struct run - @pcpus: physical CPUs; @kernel is being loaded; @gdb_port 0: none; @started_ns: when the process began.
  */
 struct run {
 	struct domain_options domain;
 	struct load load;
 	GMappedFile *initrd;
 	uint64_t started_ns;
+	unsigned pcpus;
 	bool stats, verbose, attendant, paused;
 	int gdb_port;
 };
