@@ -196,7 +196,8 @@ static bool even_with(struct run_queue *q, unsigned pcpu)
 	return false;
 }
 
-void balance_even(struct run_queue *q)
+/* Of those who wait on @q, somebody may be better off elsewhere. */
+static void even(struct run_queue *q)
 {
 	uint64_t now, left = cpu_all() & ~cpu_bit(queue_pcpu(q));
 
@@ -237,8 +238,10 @@ void sched_let_go(struct vcpu *v)
 	struct run_queue *q;
 
 	if (sched_stays(v)) {
-		if (READ_ONCE(v->sched.queued))
-			offer(v);
+		if (!READ_ONCE(v->sched.queued))
+			return;
+		offer(v);
+		even(sched_queue(plat_cpu_id()));
 		return;
 	}
 	q = queue_lock_vcpu(v);

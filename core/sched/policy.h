@@ -147,7 +147,6 @@ unsigned balance_awake(const struct run_queue *q, const struct vcpu *v);
 void balance_move(struct run_queue *q, struct vcpu *v, unsigned pcpu, enum sched_arrival why);
 /** balance_steal() - @q is empty: bring somebody who waits elsewhere. False: nobody. */
 bool balance_steal(struct run_queue *q);
-/** balance_even() - of those who wait on @q, somebody may be better off elsewhere. No lock is held. */
 void balance_even(struct run_queue *q);
 
 /* ---- cap.c ---- */

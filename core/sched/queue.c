@@ -243,8 +243,6 @@ static struct vcpu *decide(struct run_queue *q)
 		}
 		queue_unlock(q);
 	} while (!v && balance_steal(q));
-	if (queue_count(q) > 1)
-		balance_even(q);
 	return v;
 }
 

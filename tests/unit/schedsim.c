@@ -86,9 +86,11 @@ static void put_down(unsigned cpu)
 {
 	struct vcpu *v = sim.working[cpu];
 
-	if (v)
-		sched_put(v);
 	sim.working[cpu] = NULL;
+	if (!v)
+		return;
+	sched_put(v);
+	of(v)->stretch = 0;
 }
 
 static void unload(unsigned cpu)
@@ -139,6 +141,9 @@ static void starts(struct sim_vcpu *s)
 static void compute(struct sim_vcpu *s, uint64_t ns)
 {
 	s->ran_ns += ns;
+	s->stretch += ns;
+	if (s->stretch > s->longest_ns)
+		s->longest_ns = s->stretch;
 	if (!s->burst_ns)
 		return;
 	s->burst_left -= s->burst_left < ns ? s->burst_left : ns;
@@ -194,7 +199,8 @@ void sim_run(uint64_t ns)
 void sim_forget(void)
 {
 	for (unsigned i = 0; i < sim.n; i++)
-		sim.vcpu[i].ran_ns = sim.vcpu[i].wakes = sim.vcpu[i].latency_ns = sim.vcpu[i].worst_ns = 0;
+		sim.vcpu[i].ran_ns = sim.vcpu[i].wakes = sim.vcpu[i].latency_ns = sim.vcpu[i].worst_ns =
+			sim.vcpu[i].longest_ns = 0;
 	sim.switches = 0;
 }
 

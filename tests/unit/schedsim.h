@@ -22,19 +22,20 @@
  * @sleep_ns: how long it blocks, once its burst is over
  * @ran_ns: CPU time so far
  * @wakes, @latency_ns, @worst_ns: how often it woke, how long it then waited for a CPU, all together and at most
+ * @longest_ns: the longest it ran without a break
  */
 struct sim_vcpu {
 	struct vcpu *v;
 	uint64_t burst_ns, sleep_ns;
-	uint64_t ran_ns, wakes, latency_ns, worst_ns;
-	uint64_t burst_left, wake_at, woke_at; /* the simulation's own */
+	uint64_t ran_ns, wakes, latency_ns, worst_ns, longest_ns;
+	uint64_t burst_left, wake_at, woke_at, stretch; /* the simulation's own */
 };
 
 struct sim {
 	struct sim_vcpu vcpu[SIM_VCPUS];
 	unsigned n;
 	struct vcpu *working[MAX_PCPUS], *loaded[MAX_PCPUS];
-	uint64_t switches, moves;
+	uint64_t switches;
 	void (*each_step)(void); /* may be NULL; a test's own deeds and checks */
 };
 
