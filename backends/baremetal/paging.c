@@ -192,7 +192,9 @@ void plat_base_changed(struct vcpu *v)
 	if (p->cr3 == v->gate.cr3_kernel || p->cr3 == v->gate.cr3_user)
 		return;
 	p->cr3 = v->gate.cr3_kernel ? v->gate.cr3_kernel : root;
-	cr3_write(p->cr3);
+	/* With split tables the core does not stand on the guest's. */
+	if (!split_tables)
+		cr3_write(p->cr3);
 }
 
 void plat_tlb_flush(uint64_t pcpus, enum plat_flush what, uint64_t va)
