@@ -14,6 +14,7 @@ import json
 import os
 import re
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,7 @@ COUNTING = ['-icount', 'shift=0,sleep=off']
 INIT_UP = 'xenopus-init: up'
 LIMIT = 900
 GUEST_MEMORY = 256
+ROUNDS = 3
 
 
 class Failed(Exception):
@@ -106,7 +108,7 @@ class Bench:
         bundle = os.path.join(self.scratch, 'bundle')
         subprocess.run([self.bundler, '-o', bundle, '--memory', str(GUEST_MEMORY), '--initrd', initrd, kernel, '--',
                         'console=hvc0', *arguments], check=True)
-        return [*QEMU, '-kernel', self.image, '-append', ' '.join(words), '-initrd', bundle]
+        return [*QEMU, '-kernel', self.image, '-append', ' '.join(['on-panic=poweroff', *words]), '-initrd', bundle]
 
     def knows(self, word):
         """Whether our image takes this word; it names one that it does not know."""
@@ -155,7 +157,8 @@ def count(bench, name, command, end, keep):
 
 
 # Side, how to start it, its words of protection, and whether others' figures are kept. Like is compared with like:
-# each side's default, and both without split page tables against Meltdown (Xen says XPTI).
+# each side's default; without split page tables against Meltdown (Xen says XPTI), which leaves Xen its BHB sequence
+# and retpolines; and nothing at all.
 SIDES = {
     'native': ('native', [], True),
     'xen': ('on_xen', [], True),
@@ -194,19 +197,24 @@ def ratio(results, one, other, name):
 
 def table(results):
     names = list(dict.fromkeys(name for result in results.values() for name in result))
-    print(f'  {"":24}{"":>10} |{"each as it is by default":^29} |{"no split page tables (xpti=0)":^29}')
-    print(f'  {"":24}{"native":>10} |{"Xen":>10}{"Xenopus":>11}{"ratio":>8} |{"Xen":>10}{"Xenopus":>11}{"ratio":>8}')
+    print(f'  {"":20}{"":>10} |{"as each is by default":^27} |{"no split page tables":^27} |{"no spec-ctrl either":^18}')
+    print(f'  {"":20}{"native":>10} |{"Xen":>9}{"Xenopus":>10}{"ratio":>8} |{"Xen":>9}{"Xenopus":>10}{"ratio":>8} |'
+          f'{"Xen":>9}{"ratio":>9}')
     for name in names:
-        print(f'  {name:24}{cell(results, "native", name)} |{cell(results, "xen", name)}'
-              f'{cell(results, "xenopus", name, 11)} {ratio(results, "xenopus", "xen", name)} |'
-              f'{cell(results, "xen-xpti0", name)}{cell(results, "xenopus-xpti0", name, 11)} '
-              f'{ratio(results, "xenopus-xpti0", "xen-xpti0", name)}')
+        print(f'  {name:20}{cell(results, "native", name)} |{cell(results, "xen", name, 9)}'
+              f'{cell(results, "xenopus", name)} {ratio(results, "xenopus", "xen", name)} |'
+              f'{cell(results, "xen-xpti0", name, 9)}{cell(results, "xenopus-xpti0", name)} '
+              f'{ratio(results, "xenopus-xpti0", "xen-xpti0", name)} |{cell(results, "xen-bare", name, 9)} '
+              f'{ratio(results, "xenopus-xpti0", "xen-bare", name)}')
 
 
 def programs(bench, sides):
     """What a program asks of Debian's kernel."""
     initrd = bench.initramfs('kbench')
     results = count_sides(bench, sides, bench.kernel, initrd, ['quiet'], 'xenopus-kbench: done')
+    started = {side: result.pop('now') for side, result in results.items()}
+    print('power-on to the first program behind init, quiet, virtual time')
+    print('  ' + ', '.join(f'{side} {ticks / 1e6:.0f} ms' for side, ticks in started.items()))
     print('programs on the stock kernel: instructions of one operation, median of 21')
     table(results)
 
@@ -219,7 +227,51 @@ def hypercalls(bench, sides):
     table(results)
 
 
-PARTS = {'programs': programs, 'hypercalls': hypercalls}
+def loaded_size(path):
+    """Bytes of memory that the segments of an ELF image take."""
+    with open(path, 'rb') as file:
+        image = file.read()
+    offset, = struct.unpack_from('<Q', image, 32)
+    size, count = struct.unpack_from('<HH', image, 54)
+    headers = [struct.unpack_from('<IIQQQQQQ', image, offset + i * size) for i in range(count)]
+    return sum(header[6] for header in headers if header[0] == 1)
+
+
+def first_instruction(bench, initrd):
+    """Virtual milliseconds from power-on to the guest's first instruction, as the image's word "stats" tells."""
+    command = bench.on_xenopus(bench.kernel, initrd, ['quiet'], ['stats'])
+    lines = run_until([command[0], *COUNTING, *command[1:]], 'power-on to first guest instruction')
+    return float(re.search(r'instruction: ([0-9.]+) ms', lines[-1][1])[1])
+
+
+def init_wall(bench, side, initrd):
+    """Seconds of wall time to init's first line; nothing is counted, nothing is quiet."""
+    starter, words, _ = SIDES[side]
+    return run_until(getattr(bench, starter)(bench.kernel, initrd, [], words), INIT_UP)[-1][0]
+
+
+def boot(bench, sides):
+    """The image, and the way from power-on to init."""
+    print('the image')
+    print(f'  file {os.path.getsize(bench.image) / 1024:.0f} KiB, in memory {loaded_size(bench.image) / 1024:.0f} KiB')
+    initrd = bench.initramfs('poweroff')
+    if 'xenopus' in sides:
+        print(f'power-on to the first guest instruction, virtual time\n  {first_instruction(bench, initrd):.0f} ms')
+    shown = [side for side in ('native', 'xen', 'xenopus') if side in sides]
+    walls = {side: [] for side in shown}
+    for i in range(ROUNDS):
+        for side in shown:
+            walls[side].append(init_wall(bench, side, initrd))
+        progress(f'boot {i + 1} of {ROUNDS}: ' + ', '.join(f'{side} {walls[side][-1]:.1f} s' for side in shown))
+    print(f'power-on to init, wall time, median of {ROUNDS}, in turn')
+    for side in shown:
+        print(f'  {side:10}{statistics.median(walls[side]):6.2f} s')
+    if 'xen' in shown and 'xenopus' in shown:
+        pairs = [ours / theirs for ours, theirs in zip(walls['xenopus'], walls['xen'])]
+        print(f'  Xenopus over Xen {statistics.median(pairs):.2f} ({min(pairs):.2f} to {max(pairs):.2f})')
+
+
+PARTS = {'boot': boot, 'programs': programs, 'hypercalls': hypercalls}
 
 
 def main():

@@ -4,6 +4,7 @@
  * time-stamp counter, which under QEMU's "-icount shift=0" counts instructions: the same figure every time.
  *
  *	kbench [NAME...]	run all or these; per benchmark one line "kbench NAME TICKS", of one operation
+ *	kbench --now		one line "kbench now TICKS": what the counter, 0 at power-on, says
  *	kbench --nothing	end at once: what the fork+exec line executes
  *
  * Each line is the median of some samples, so a timer interrupt that falls into a few of them does not show.
@@ -248,6 +249,10 @@ int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "--nothing"))
 		return 0;
+	if (argc == 2 && !strcmp(argv[1], "--now")) {
+		printf("kbench now %llu\n", (unsigned long long)__rdtsc());
+		return 0;
+	}
 	for (size_t i = 0; i < sizeof(benches) / sizeof(benches[0]); i++) {
 		uint64_t samples[SAMPLES];
 
