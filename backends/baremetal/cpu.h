@@ -9,6 +9,8 @@
 #define MSR_SYSENTER_CS    0x174u
 #define MSR_SYSENTER_ESP   0x175u
 #define MSR_SYSENTER_EIP   0x176u
+#define MSR_SPEC_CTRL      0x48u
+#define MSR_PRED_CMD       0x49u
 #define MSR_ARCH_CAPABILITIES 0x10au
 #define MSR_PAT            0x277u
 #define MSR_TSC_DEADLINE   0x6e0u
@@ -21,7 +23,25 @@
 #define MSR_GS_BASE        0xc0000101u
 #define MSR_KERNEL_GS_BASE 0xc0000102u
 
-#define ARCH_CAP_RDCL_NO UINT64_C(0x01)
+#define ARCH_CAP_RDCL_NO  UINT64_C(0x01)
+#define ARCH_CAP_IBRS_ALL UINT64_C(0x02)
+#define ARCH_CAP_MDS_NO   UINT64_C(0x20)
+
+#define SPEC_CTRL_IBRS  UINT64_C(1)
+#define SPEC_CTRL_STIBP UINT64_C(2)
+#define SPEC_CTRL_SSBD  UINT64_C(4)
+
+#define CPUID7_EDX_MD_CLEAR  (1u << 10)
+#define CPUID7_EDX_IBRS_IBPB (1u << 26)
+#define CPUID7_EDX_STIBP     (1u << 27)
+#define CPUID7_EDX_ARCH_CAP  (1u << 29)
+#define CPUID7_EDX_SSBD      (1u << 31)
+#define CPUID8_EBX_IBPB         (1u << 12)
+#define CPUID8_EBX_IBRS         (1u << 14)
+#define CPUID8_EBX_STIBP        (1u << 15)
+#define CPUID8_EBX_IBRS_ALWAYS  (1u << 16)
+#define CPUID8_EBX_STIBP_ALWAYS (1u << 17)
+#define CPUID8_EBX_SSBD         (1u << 24)
 
 #define CR0_MP UINT64_C(0x00000002)
 #define CR0_EM UINT64_C(0x00000004)
@@ -36,6 +56,8 @@
 #define CR4_PGE        UINT64_C(0x00000080)
 #define CR4_OSFXSR     UINT64_C(0x00000200)
 #define CR4_OSXMMEXCPT UINT64_C(0x00000400)
+#define CR4_UMIP       UINT64_C(0x00000800)
+#define CR4_PCIDE      UINT64_C(0x00020000)
 #define CR4_FSGSBASE   UINT64_C(0x00010000)
 #define CR4_OSXSAVE    UINT64_C(0x00040000)
 #define CR4_SMEP       UINT64_C(0x00100000)

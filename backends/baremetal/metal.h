@@ -31,6 +31,7 @@ struct percpu {
 	unsigned id;
 	bool flush;
 	struct vcpu *loaded;
+	unsigned last_domain; /* who has trained the branch predictors */
 	uint64_t timer_tsc;
 	uint64_t *reserved_gdt; /* page 14 of every GDT used on this CPU */
 	uint64_t reserved_gdt_phys;
@@ -160,6 +161,8 @@ void alternatives_apply(void);
 
 /* protection.c: what the processor offers against guests and ourselves, and the words that switch it */
 extern bool split_tables; /* guests run on tables that do not map the hypervisor */
+extern bool use_pcid, use_invpcid;
+extern bool use_ibpb; /* no branch prediction survives from one domain to the next */
 bool protection_word(const char *at, size_t len); /* false: not one of these words */
 const char *protection_name(unsigned n);          /* of word @n, NULL: no more */
 void protection_init(void);                       /* decide and tell, once; sets gate_features */

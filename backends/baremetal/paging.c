@@ -178,7 +178,7 @@ void plat_pt_leave(mfn_t mfn, unsigned level)
 {
 	struct percpu *p = this_cpu();
 
-	if (level == 4 && p->cr3 >> PAGE_SHIFT == mfn.n) {
+	if (!split_tables && level == 4 && p->cr3 >> PAGE_SHIFT == mfn.n) {
 		cr3_write(root);
 		p->cr3 = root;
 	}
@@ -189,7 +189,7 @@ void plat_base_changed(struct vcpu *v)
 {
 	struct percpu *p = this_cpu();
 
-	if (p->cr3 == v->gate.cr3_kernel || p->cr3 == v->gate.cr3_user)
+	if (split_tables || p->cr3 == v->gate.cr3_kernel || p->cr3 == v->gate.cr3_user)
 		return;
 	p->cr3 = v->gate.cr3_kernel ? v->gate.cr3_kernel : root;
 	/* With split tables the core does not stand on the guest's. */

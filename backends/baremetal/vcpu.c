@@ -320,6 +320,10 @@ void plat_cpu_switch(struct vcpu *from, struct vcpu *to)
 	if (to) {
 		struct metal_vcpu *m = to->plat;
 
+		if (use_ibpb && p->last_domain != to->domain->id)
+			msr_write(MSR_PRED_CMD, 1);
+		p->last_domain = to->domain->id;
+
 		load_gdt(p, m);
 		load_ldt(p, to);
 		set_ts(false);

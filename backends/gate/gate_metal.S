@@ -50,6 +50,8 @@ gate_enter:
 	pushq	%r15
 	movq	%rsp, %gs:P_HOST_RSP
 	movq	%rdi, %gs:P_GATE
+	when	GATE_ALT_SPEC_CTRL, call spec_ctrl_guest
+	when	GATE_ALT_VERW, verw verw_selector(%rip)
 	when	GATE_ALT_SPLIT, movq %gs:P_CR3, %rax
 	movq	%gs:P_STACK, %rsp
 	when	GATE_ALT_SPLIT, movq %rax, %cr3
@@ -86,6 +88,9 @@ gate_iret:
 gate_leave:
 	load_hypervisor_cr3 %rcx
 	movq	%gs:P_HOST_RSP, %rsp
+	when	GATE_ALT_RSB, jmp fill_rsb
+rsb_filled:
+	when	GATE_ALT_SPEC_CTRL, call spec_ctrl_hypervisor
 	pushq	$2
 	popfq
 	popq	%r15
@@ -95,6 +100,40 @@ gate_leave:
 	popq	%rbp
 	popq	%rbx
 	ret
+
+/* eax is kept; the others are not needed any more. */
+spec_ctrl_hypervisor:
+	movl	%eax, %r8d
+	movl	$0x48, %ecx
+	movl	gate_spec_hypervisor(%rip), %eax
+	xorl	%edx, %edx
+	wrmsr
+	movl	%r8d, %eax
+	ret
+
+/* Before the guest's registers are loaded; rdi is kept. */
+spec_ctrl_guest:
+	movl	$0x48, %ecx
+	movl	gate_spec_guest(%rip), %eax
+	xorl	%edx, %edx
+	wrmsr
+	ret
+
+/* 32 calls that never return, so that no prediction of a return is the guest's. */
+fill_rsb:
+	movl	$16, %ecx
+1:	call	3f
+2:	pause
+	lfence
+	jmp	2b
+3:	call	5f
+4:	pause
+	lfence
+	jmp	4b
+5:	decl	%ecx
+	jnz	1b
+	addq	$32 * 8, %rsp
+	jmp	rsb_filled
 
 /* SYSCALL that gate_fast.S leaves to the core. rsp: struct gate_vcpu; all other registers are the guest's. */
 	.globl	gate_syscall_slow, gate_syscall32, gate_sysenter
@@ -335,5 +374,7 @@ gate_nmis:
 	.quad	0
 gate_hyp_cr3:
 	.quad	0
+verw_selector:
+	.short	HYP_DS
 
 	.section .note.GNU-stack, "", @progbits

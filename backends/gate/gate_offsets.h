@@ -75,6 +75,9 @@
 /* What instructions may depend on: bits of gate_features (alternatives.c). */
 #define GATE_ALT_SMAP  0
 #define GATE_ALT_SPLIT 1
+#define GATE_ALT_SPEC_CTRL 2 /* C code and ring 3 have different values of SPEC_CTRL */
+#define GATE_ALT_VERW  3
+#define GATE_ALT_RSB   4
 
 /* What gate_enter() returns beyond an exception's or interrupt's vector. */
 #define GATE_EV_SYSCALL   0x100

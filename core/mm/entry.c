@@ -16,6 +16,8 @@
 
 #define PTE_GNTTAB (UINT64_C(1) << 62) /* Xen's own mark, not for guests */
 
+uint64_t l1tf_frames;
+
 bool entry_flags_ok(struct domain *d, unsigned level, uint64_t e)
 {
 	static const uint64_t disallowed[] = {

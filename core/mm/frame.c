@@ -23,6 +23,7 @@ int mm_init(void)
 
 	frame_zero = plat_frame_ptr(MFN(0));
 	nr_frames = plat_info()->frames;
+	l1tf_frames = plat_info()->l1tf ? nr_frames : 0;
 	if (nr_frames > UINT32_MAX) {
 		xlog(LOG_WARN, "machine memory beyond 16 TiB is not used");
 		nr_frames = UINT32_MAX;

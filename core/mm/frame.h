@@ -226,6 +226,19 @@ uint64_t m2p_bytes(void);
 int entry_get(struct domain *d, struct frame *table, unsigned level, uint64_t *e, bool preemptible);
 /** entry_put() - release the references of present entry @e. */
 void entry_put(struct domain *d, struct frame *table, unsigned level, uint64_t e, bool preemptible);
+/**
+ * entry_absent_ok() - may a guest keep @e, which is not present, in a page table? Where the processor reads through such
+ * entries, what would be the address must not be memory's. Kernels that know of this invert it. Address bits from 44
+ * (46 in a large machine) on are not compared by the cache, so they do not count.
+ */
+extern uint64_t l1tf_frames; /* 0: the processor does not */
+static inline bool entry_absent_ok(uint64_t e)
+{
+	uint64_t n = pte_mfn(e).n & (l1tf_frames >> 31 ? 0x3ffffffff : 0xffffffff);
+
+	return n == 0 || n >= l1tf_frames;
+}
+
 /** entry_flags_ok() - no bit that a guest must not set. */
 bool entry_flags_ok(struct domain *d, unsigned level, uint64_t e);
 static inline bool slot_reserved(unsigned level, unsigned index)

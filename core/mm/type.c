@@ -42,13 +42,13 @@ static void clear_reserved(struct frame *f)
 	plat_frame_dirty(frame_mfn(f));
 }
 
-/* The index of the first entry from @i on that holds references, 512: none. Most tables are nearly empty. */
-static unsigned next_present(const uint64_t *table, unsigned level, unsigned i)
+/* The index of the first entry from @i on with one of the bits @mask, 512: none. Most tables are nearly empty. */
+static unsigned next_entry(const uint64_t *table, unsigned level, unsigned i, uint64_t mask)
 {
 	for (; i < 512; i++) {
-		while (i % 4 == 0 && i < 512 && !((table[i] | table[i + 1] | table[i + 2] | table[i + 3]) & PTE_P))
+		while (i % 4 == 0 && i < 512 && !((table[i] | table[i + 1] | table[i + 2] | table[i + 3]) & mask))
 			i += 4;
-		if (i < 512 && (table[i] & PTE_P) && !slot_reserved(level, i))
+		if (i < 512 && (table[i] & mask) && !slot_reserved(level, i))
 			break;
 	}
 	return i < 512 ? i : 512;
@@ -152,15 +152,26 @@ static void validation_done(struct frame *f)
 /* Take the references of the entries from nr_done on. */
 static int validate_table(struct frame *f, bool preemptible)
 {
-	uint64_t *table = frame_ptr(f);
+	uint64_t *table = frame_ptr(f), mask = l1tf_frames ? ~UINT64_C(0) : PTE_P;
 	unsigned level = f->type;
 	bool changed = false;
 	int rc = 0;
 
 	f->flags |= FF_BUSY;
-	while (!rc && (f->nr_done = (uint16_t)next_present(table, level, f->nr_done)) < 512) {
+	while (!rc && (f->nr_done = (uint16_t)next_entry(table, level, f->nr_done, mask)) < 512) {
 		unsigned i = f->nr_done;
 		uint64_t e = table[i];
+
+		if (!(e & PTE_P) && entry_absent_ok(e)) {
+			f->nr_done++;
+			continue;
+		}
+		if (!(e & PTE_P)) {
+			dlog(f->owner, LOG_DEBUG, "L%u entry %#llx is not present but names memory", level,
+			     (unsigned long long)e);
+			rc = -XEN_EINVAL;
+			break;
+		}
 
 		rc = entry_get(f->owner, f, level, &e, preemptible);
 		if (rc)

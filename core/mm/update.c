@@ -71,6 +71,10 @@ int table_store(struct domain *d, struct frame *table, unsigned index, uint64_t 
 			return -XEN_EAGAIN;
 		goto stored;
 	}
+	if (!present && !entry_absent_ok(e)) {
+		dlog(d, LOG_DEBUG, "L%u entry %#llx is not present but names memory", level, (unsigned long long)e);
+		return -XEN_EINVAL;
+	}
 	if (present) {
 		rc = entry_get(d, table, level, &e, preemptible);
 		if (rc)

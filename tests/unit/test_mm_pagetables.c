@@ -446,6 +446,32 @@ static void batches(void **state)
 	assert_int_equal(world_call(&w, __HYPERVISOR_mmu_update, world_va(0), 0, 0, DOMID_SELF), 0);
 }
 
+/* Where the processor reads through entries that are not present, these must not name memory. */
+static void absent_entries(void **state)
+{
+	uint64_t at = world_pte_ma(&w, 20, 0), names_memory = entry(21, PTE_RW);
+	uint64_t *table = world_ptr(&w, 30);
+
+	(void)state;
+	assert_int_equal(world_mmu_update(&w, at, names_memory), 0);
+	l1tf_frames = nr_frames;
+	assert_int_equal(world_mmu_update(&w, at, names_memory), -XEN_EINVAL);
+	assert_int_equal(world_mmu_update(&w, at, names_memory | UINT64_C(1) << 44), -XEN_EINVAL);
+	assert_int_equal(world_mmu_update(&w, at, (nr_frames - 1) << PAGE_SHIFT), -XEN_EINVAL);
+	assert_int_equal(world_mmu_update(&w, at, nr_frames << PAGE_SHIFT), 0);
+	assert_int_equal(world_mmu_update(&w, at, ~names_memory & PTE_ADDR), 0);
+	assert_int_equal(world_mmu_update(&w, at, PTE_RW | PTE_NX), 0);
+	/* The same for a whole table that becomes one. */
+	assert_int_equal(world_mmu_update(&w, world_pte_ma(&w, 30, 0), 0), 0);
+	table[511] = names_memory;
+	assert_int_equal(mm_pin_table(w.d, MFN(w.p2m[30]), 1), -XEN_EINVAL);
+	table[511] = ~names_memory & PTE_ADDR;
+	assert_int_equal(mm_pin_table(w.d, MFN(w.p2m[30]), 1), 0);
+	assert_int_equal(mm_unpin_table(w.d, MFN(w.p2m[30])), 0);
+	table[511] = 0;
+	l1tf_frames = 0;
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -455,6 +481,7 @@ int main(void)
 		TEST(reserved_slots), TEST(recursive_mapping),	   TEST(loops),
 		TEST(pinning),	      TEST(base_pointers),	   TEST(strict_m2p),
 		TEST(va_mapping),     TEST(stores_outside_tables), TEST(batches),
+		TEST(absent_entries),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

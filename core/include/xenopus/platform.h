@@ -23,6 +23,8 @@
  * @raises_nm: a set CR0.TS makes FPU use trap with #NM
  * @guest_reads_native_cpuid: a bare CPUID in ring 3 does not trap
  * @memory_dirty: usable frames may hold anything at start, not only zeros; the core clears each before its use
+ * @l1tf: entries of page tables that are not present may still be read through (L1 Terminal Fault), so those of
+ *	guests must not name memory
  * @name: of the home, for the log ("hosted on KVM", ...)
  */
 struct plat_info {
@@ -32,6 +34,7 @@ struct plat_info {
 	bool slot256_visible;
 	bool raises_nm;
 	bool guest_reads_native_cpuid;
+	bool l1tf;
 	bool memory_dirty;
 	const char *name;
 };
