@@ -18,7 +18,7 @@ build_options=()
 # What building and running needs.
 packages_run=(
 	gcc libc6-dev meson ninja-build pkg-config python3 busybox-static ca-certificates
-	libglib2.0-dev libelf-dev zlib1g-dev libbz2-dev liblzma-dev libzstd-dev liblz4-dev liblzo2-dev
+	libglib2.0-dev libjson-glib-dev libelf-dev zlib1g-dev libbz2-dev liblzma-dev libzstd-dev liblz4-dev liblzo2-dev
 	libxen-dev libcmocka-dev
 )
 # What running needs without KVM.

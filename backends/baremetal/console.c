@@ -231,7 +231,7 @@ void plat_poll(void)
 		} else if (keys_are_ours || !front) {
 			presses = 0;
 			serial_take(1); /* first: a key may end the machine */
-			debug_key(buf[0]);
+			machine_key(buf[0]);
 		} else {
 			taken = give(buf, n);
 			serial_take(taken);

@@ -12,7 +12,7 @@ void console_domain_gone(struct domain *d);
 /** console_line() - a line as the log's are, whatever the log level; not remembered in the log ring. */
 void console_line(const char *line, size_t len);
 
-/** debug_key() - @c was typed at the hypervisor (keys.c). */
-void debug_key(char c);
+/** machine_key() - @c was typed at the hypervisor (keys.c). */
+void machine_key(char c);
 
 #endif

@@ -54,6 +54,22 @@ struct domain *domain_by_id(domid_t id, struct domain *self)
 	return d;
 }
 
+struct domain *domain_after(domid_t id)
+{
+	struct domain *next = NULL;
+	struct list *pos;
+
+	lock_list();
+	list_for_each (pos, &domain_list) {
+		struct domain *d = list_entry(pos, struct domain, link);
+
+		if (d->id > id && (!next || d->id < next->id))
+			next = d;
+	}
+	unlock_list();
+	return next;
+}
+
 static bool any_running(const struct domain *d)
 {
 	unsigned i;

@@ -170,6 +170,15 @@ struct domain *mm_frame_owner(mfn_t mfn)
 	return f ? frame_owner(f) : NULL;
 }
 
+void mm_each_frame(struct domain *d, void (*fn)(void *opaque, mfn_t mfn, uint64_t pfn), void *opaque)
+{
+	mm_lock(d);
+	for (uint32_t n = d->mm.first_frame; n; n = frame_at(n)->next)
+		if (frame_at(n)->kind == FK_DOMAIN)
+			fn(opaque, MFN(n), m2p_get(MFN(n)));
+	mm_unlock(d);
+}
+
 bool mm_get_frame(mfn_t mfn, struct domain *d)
 {
 	struct frame *f = frame_of(mfn);

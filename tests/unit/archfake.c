@@ -77,6 +77,11 @@ void dlog(struct domain *d, enum log_level level, const char *fmt, ...)
 {
 }
 
+int xvsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
+{
+	return vsnprintf(buf, size, fmt, ap);
+}
+
 void xlog(enum log_level level, const char *fmt, ...)
 {
 	char line[512];

@@ -47,15 +47,7 @@ static const GOptionEntry entries[] = {
 static bool set_log_level(void)
 {
 	log_threshold = opt.verbose ? LOG_INFO : LOG_WARN;
-	if (!opt.log_level)
-		return true;
-	for (unsigned i = 0; options_log_levels[i]; i++) {
-		if (!strcmp(opt.log_level, options_log_levels[i])) {
-			log_threshold = (enum log_level)i;
-			return true;
-		}
-	}
-	return false;
+	return !opt.log_level || options_set_log_level(opt.log_level);
 }
 
 /* GOption would take the next argument for the port. */

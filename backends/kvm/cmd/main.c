@@ -14,6 +14,30 @@ static const struct {
 	const char *what;
 } verbs[] = {
 	{ "run", cmd_run, "run a PV kernel in the foreground, its console on this terminal" },
+	{ "serve", cmd_serve, "make a machine that the verbs below drive" },
+	{ "create", cmd_create, "create a domain from a configuration file" },
+	{ "list", cmd_list, "list the domains" },
+	{ "console", cmd_console, "attach to a domain's console" },
+	{ "pause", cmd_pause, "stop a domain's virtual CPUs" },
+	{ "unpause", cmd_unpause, "let a paused domain go on" },
+	{ "shutdown", cmd_shutdown, "ask a domain to power off" },
+	{ "reboot", cmd_reboot, "ask a domain to reboot" },
+	{ "destroy", cmd_destroy, "end a domain at once" },
+	{ "domid", cmd_domid, "the id of a name" },
+	{ "domname", cmd_domname, "the name of an id" },
+	{ "rename", cmd_rename, "give a domain another name" },
+	{ "mem-set", cmd_mem_set, "set the balloon's target" },
+	{ "mem-max", cmd_mem_max, "set the most memory a domain may have" },
+	{ "vcpu-set", cmd_vcpu_set, "ask a domain to use so many virtual CPUs" },
+	{ "vcpu-list", cmd_vcpu_list, "list virtual CPUs" },
+	{ "info", cmd_info, "about the machine" },
+	{ "uptime", cmd_uptime, "how long domains have been up" },
+	{ "dmesg", cmd_dmesg, "the hypervisor's log" },
+	{ "top", cmd_top, "what the domains do, live" },
+	{ "sysrq", cmd_sysrq, "send a magic SysRq key" },
+	{ "trigger", cmd_trigger, "raise an NMI" },
+	{ "debug-keys", cmd_debug_keys, "ask the hypervisor by key" },
+	{ "dump-core", cmd_dump_core, "write a core file of a domain" },
 };
 
 static int usage(FILE *to)

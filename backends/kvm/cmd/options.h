@@ -3,6 +3,7 @@
 #ifndef XENOPUS_OPTIONS_H
 #define XENOPUS_OPTIONS_H
 
+#include <stdbool.h>
 #include <glib.h>
 
 /**
@@ -28,6 +29,9 @@ extern const char *const options_log_levels[];
  */
 int options_parse(int argc, char **argv, const char *summary, const GOptionEntry *more, int max_memory,
 		  struct domain_options *opt);
+
+/** options_set_log_level() - the log's threshold by its word; false: no such word. (loglevel.c) */
+bool options_set_log_level(const char *word);
 
 /** options_open_initrd() - The file mapped, *@initrd NULL if none was asked for; false with @error. */
 gboolean options_open_initrd(const struct domain_options *opt, GMappedFile **initrd, GError **error);

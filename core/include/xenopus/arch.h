@@ -45,7 +45,7 @@ enum {
 /** enum emul_kind - index into domain_stats.emulated; names: arch_emul_name() */
 enum emul_kind {
 	EMUL_CPUID, EMUL_RDMSR, EMUL_WRMSR, EMUL_CLI_STI, EMUL_IO, EMUL_CR, EMUL_DR, EMUL_TSC, EMUL_XSETBV,
-	EMUL_WBINVD, EMUL_SOFT_INT, EMUL_KINDS,
+	EMUL_WBINVD, EMUL_SOFT_INT, EMUL_UMIP, EMUL_KINDS,
 };
 
 /** struct insn_memory - an instruction that was decoded, by its bytes; insn.len 0: none. */
@@ -116,7 +116,9 @@ void arch_resume_failed(struct vcpu *v);
 /** arch_toggle_mode() - switch between guest kernel and guest user: flags, GS bases; CR3 follows gate_cr3(). */
 void arch_toggle_mode(struct vcpu *v);
 
-/** arch_dump_vcpu() - registers and the top of the guest's stack to the log. */
+/** arch_print_vcpu() - registers and the top of the guest's stack, one call of @line for each line. */
+void arch_print_vcpu(struct vcpu *v, void (*line)(void *opaque, const char *text), void *opaque);
+/** arch_dump_vcpu() - the same to the log. */
 void arch_dump_vcpu(struct vcpu *v);
 
 /* ---- instructions ---- */

@@ -174,4 +174,11 @@ struct domain_status {
 bool vcpu_get_status(const struct domain *d, unsigned id, struct vcpu_status *out);
 void domain_get_status(const struct domain *d, struct domain_status *out);
 
+/**
+ * debug_key() - what the hypervisor answers to a key, one call of @line for each line; false: no such key.
+ * debug_keys_help() - which there are.
+ */
+bool debug_key(char key, void (*line)(void *opaque, const char *text), void *opaque);
+void debug_keys_help(void (*line)(void *opaque, const char *text), void *opaque);
+
 #endif

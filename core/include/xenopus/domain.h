@@ -70,6 +70,8 @@ struct domain *domain_take_stopped(void);
  * this physical CPU comes round its loop (cpu.h).
  */
 struct domain *domain_by_id(domid_t id, struct domain *self);
+/** domain_after() - the domain with the lowest number above @id; NULL: there is none. To visit all, from 0 on. */
+struct domain *domain_after(domid_t id);
 
 /**
  * domain_crash() - the guest broke a rule it cannot be told about: one line (domain, virtual CPU, the rule and

@@ -109,6 +109,8 @@ mfn_t mm_alloc_domain_frame(struct domain *d);
 /** mm_share_xen_frame() - make a heap page mappable by @d (shared_info, ...), writable or not. */
 void mm_share_xen_frame(struct domain *d, void *page, bool writable);
 struct domain *mm_frame_owner(mfn_t mfn);
+/** mm_each_frame() - every frame of @d that it got as its memory, and where it keeps it by the M2P. */
+void mm_each_frame(struct domain *d, void (*fn)(void *opaque, mfn_t mfn, uint64_t pfn), void *opaque);
 
 /** mm_get_frame() - take a general reference when @d owns @mfn. mm_put_frame() drops it. */
 bool mm_get_frame(mfn_t mfn, struct domain *d);

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* The verbs that show: domains, virtual CPUs, the machine, its log. Columns are xl's. */
+#include <stdio.h>
+#include <string.h>
+
+#include "verb.h"
+
+/* Open, call @method for one domain or all. NULL after a line, *@status then says what to return. */
+static JsonNode *ask(struct verb *v, int argc, char **argv, const char *method, int *status)
+{
+	JsonNode *result;
+
+	*status = verb_open(v, argc, argv);
+	if (*status)
+		return NULL;
+	result = verb_call(v, method, v->nr_args ? verb_domain(v->args[0]) : NULL);
+	verb_close(v, 0);
+	if (!result)
+		*status = STATUS_FAILED;
+	return result;
+}
+
+static void each(JsonNode *list, void (*fn)(JsonObject *o))
+{
+	JsonArray *a = json_node_get_array(list);
+
+	for (guint i = 0; i < json_array_get_length(a); i++)
+		fn(json_array_get_object_element(a, i));
+}
+
+/* A table: header, then one line for each element of the answer. */
+static int table(int argc, char **argv, const char *summary, const char *method, const char *header,
+		 void (*row)(JsonObject *o))
+{
+	struct verb v = { .arguments = "[DOMAIN]", .summary = summary, .max = 1 };
+	int status;
+	g_autoptr(JsonNode) list = ask(&v, argc, argv, method, &status);
+
+	if (!list || verb_print_json(&v, list))
+		return status;
+	puts(header);
+	each(list, row);
+	return STATUS_OK;
+}
+
+static char flag(bool set, char letter)
+{
+	return set ? letter : '-';
+}
+
+static void list_row(JsonObject *o)
+{
+	const char *state = verb_text(o, "state");
+	bool stopped = !strcmp(state, "shutdown");
+
+	printf("%-40s %5d %5d %5d     %c%c%c%c%c%c  %8.1f\n", verb_text(o, "name"), (int)verb_int(o, "id"),
+	       (int)(verb_int(o, "memory_kib") / 1024), (int)verb_int(o, "vcpus"),
+	       flag(!strcmp(state, "running"), 'r'), flag(!strcmp(state, "blocked"), 'b'),
+	       flag(!strcmp(state, "paused") || !strcmp(state, "creating") || !strcmp(state, "waiting"), 'p'),
+	       flag(stopped, 's'), flag(stopped && !strcmp(verb_text(o, "reason"), "crash"), 'c'), '-',
+	       (double)verb_int(o, "cpu_ns") / 1e9);
+}
+
+int cmd_list(int argc, char **argv)
+{
+	return table(argc, argv, "Lists the domains, or one.", "domain.list",
+		     "Name                                        ID   Mem VCPUs\tState\tTime(s)", list_row);
+}
+
+static void vcpu_row(JsonObject *o)
+{
+	const char *state = verb_text(o, "state");
+	bool online = json_object_has_member(o, "cpu");
+
+	printf("%-32s %5d %5d ", verb_text(o, "name"), (int)verb_int(o, "id"), (int)verb_int(o, "vcpu"));
+	if (online)
+		printf("%5d   %c%c- ", (int)verb_int(o, "cpu"), flag(!strcmp(state, "running"), 'r'),
+		       flag(!strcmp(state, "blocked"), 'b'));
+	else
+		printf("%5s   --p ", "-");
+	printf("%9.1f  %s\n", (double)verb_int(o, "cpu_ns") / 1e9, "all / all");
+}
+
+int cmd_vcpu_list(int argc, char **argv)
+{
+	return table(argc, argv, "Lists the virtual CPUs of all domains, or of one.", "domain.vcpus",
+		     "Name                                ID  VCPU   CPU State   Time(s) Affinity (Hard / Soft)",
+		     vcpu_row);
+}
+
+static void uptime_row(JsonObject *o)
+{
+	gint64 s = verb_int(o, "uptime_s"), days = s / 86400;
+	char text[64];
+
+	if (days)
+		snprintf(text, sizeof(text), "%d day%s, %2d:%02d:%02d", (int)days, days > 1 ? "s" : "",
+			 (int)(s / 3600 % 24), (int)(s / 60 % 60), (int)(s % 60));
+	else
+		snprintf(text, sizeof(text), "%2d:%02d:%02d", (int)(s / 3600), (int)(s / 60 % 60), (int)(s % 60));
+	printf("%-32s %5d %s\n", verb_text(o, "name"), (int)verb_int(o, "id"), text);
+}
+
+int cmd_uptime(int argc, char **argv)
+{
+	return table(argc, argv, "Tells how long domains have been up since they were last started.", "domain.list",
+		     "Name                                ID Uptime", uptime_row);
+}
+
+int cmd_info(int argc, char **argv)
+{
+	struct verb v = { .arguments = "", .summary = "Tells about the machine." };
+	int status;
+	g_autoptr(JsonNode) info = ask(&v, argc, argv, "machine.info", &status);
+	JsonObjectIter iter;
+	const char *name;
+	JsonNode *node;
+
+	if (!info || verb_print_json(&v, info))
+		return status;
+	json_object_iter_init_ordered(&iter, json_node_get_object(info));
+	while (json_object_iter_next_ordered(&iter, &name, &node)) {
+		if (json_node_get_value_type(node) == G_TYPE_STRING)
+			printf("%-23s: %s\n", name, json_node_get_string(node));
+		else
+			printf("%-23s: %" G_GINT64_FORMAT "\n", name, json_node_get_int(node));
+	}
+	return STATUS_OK;
+}
+
+static int print_lines(const struct verb *v, JsonNode *lines)
+{
+	JsonArray *a = json_node_get_array(lines);
+
+	if (verb_print_json(v, lines))
+		return STATUS_OK;
+	for (guint i = 0; i < json_array_get_length(a); i++)
+		puts(json_array_get_string_element(a, i));
+	return STATUS_OK;
+}
+
+int cmd_dmesg(int argc, char **argv)
+{
+	struct verb v = { .arguments = "", .summary = "Prints the last lines of the hypervisor's log." };
+	int status;
+	g_autoptr(JsonNode) lines = ask(&v, argc, argv, "machine.log", &status);
+
+	return lines ? print_lines(&v, lines) : status;
+}
+
+int cmd_debug_keys(int argc, char **argv)
+{
+	struct verb v = { .arguments = "KEYS", .summary = "Asks the hypervisor what each of the keys stands for; h lists "
+			  "them.", .min = 1, .max = 1 };
+	int status = verb_open(&v, argc, argv);
+	g_autoptr(JsonNode) lines = NULL;
+	JsonObject *params;
+
+	if (status)
+		return status;
+	params = json_object_new();
+	json_object_set_string_member(params, "keys", v.args[0]);
+	lines = verb_call(&v, "machine.debug-keys", params);
+	verb_close(&v, 0);
+	return lines ? print_lines(&v, lines) : STATUS_FAILED;
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Syntax is libxlutil's affair, so that what xl reads is read here. It neither lists the keys of a file nor tells
+ * their lines, so a scan of our own finds those first: names at the start of a statement, outside brackets, strings
+ * and comments.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <libxlutil.h>
+
+#include "xlcfg.h"
+
+#define MAX_SIZE (1u << 20)
+
+/* The archive's reader of three-valued keys, which nothing here calls, wants it of libxl. */
+void libxl_defbool_set(libxl_defbool *db, bool b)
+{
+	db->val = b ? 1 : -1;
+}
+
+enum kind {
+	KEY_STRING, KEY_PATH, KEY_NUMBER, /* a parameter of domain.create */
+	KEY_OTHER,   /* taken by a function below */
+	KEY_ACTION,
+	KEY_NO_EFFECT, /* means something here one day; said in a line */
+	KEY_NONE,    /* a default of xl that cannot matter: silently taken */
+	KEY_REFUSED, /* the domain would not be what was asked for */
+};
+
+static const struct key {
+	const char *name;
+	enum kind kind;
+	const char *param, *why;
+} keys[] = {
+	{ "name", KEY_STRING, "name", NULL },
+	{ "uuid", KEY_STRING, "uuid", NULL },
+	{ "kernel", KEY_PATH, "kernel", NULL },
+	{ "ramdisk", KEY_PATH, "ramdisk", NULL },
+	{ "memory", KEY_NUMBER, "memory", NULL },
+	{ "maxmem", KEY_NUMBER, "maxmem", NULL },
+	{ "vcpus", KEY_NUMBER, "vcpus", NULL },
+	{ "maxvcpus", KEY_NUMBER, "maxvcpus", NULL },
+	{ "cmdline", KEY_OTHER, NULL, NULL },
+	{ "root", KEY_OTHER, NULL, NULL },
+	{ "extra", KEY_OTHER, NULL, NULL },
+	{ "type", KEY_OTHER, NULL, NULL },
+	{ "builder", KEY_OTHER, NULL, NULL },
+	{ "on_poweroff", KEY_ACTION, "on_poweroff", NULL },
+	{ "on_reboot", KEY_ACTION, "on_reboot", NULL },
+	{ "on_crash", KEY_ACTION, "on_crash", NULL },
+	{ "on_watchdog", KEY_ACTION, "on_watchdog", NULL },
+	{ "cpus", KEY_NO_EFFECT, NULL, NULL },
+	{ "cpus_soft", KEY_NO_EFFECT, NULL, NULL },
+	{ "cpu_weight", KEY_NO_EFFECT, NULL, NULL },
+	{ "cap", KEY_NO_EFFECT, NULL, NULL },
+	{ "pool", KEY_NO_EFFECT, NULL, NULL },
+	{ "localtime", KEY_NO_EFFECT, NULL, NULL },
+	{ "seclabel", KEY_NO_EFFECT, NULL, NULL },
+	{ "init_seclabel", KEY_NO_EFFECT, NULL, NULL },
+	{ "tsc_mode", KEY_NO_EFFECT, NULL, NULL },
+	{ "console", KEY_NONE, NULL, NULL },
+	{ "serial", KEY_NO_EFFECT, NULL, NULL },
+	{ "disk", KEY_REFUSED, NULL, "there are no block devices yet" },
+	{ "vif", KEY_REFUSED, NULL, "there are no network interfaces yet" },
+	{ "vfb", KEY_REFUSED, NULL, "there are no framebuffers yet" },
+	{ "vkb", KEY_REFUSED, NULL, "there are no keyboards yet" },
+	{ "pci", KEY_REFUSED, NULL, "devices of the host cannot be handed through" },
+	{ "usbctrl", KEY_REFUSED, NULL, "there are no USB devices" },
+	{ "usbdev", KEY_REFUSED, NULL, "there are no USB devices" },
+	{ "vtpm", KEY_REFUSED, NULL, "there is no virtual TPM" },
+	{ "p9", KEY_REFUSED, NULL, "there are no 9pfs shares" },
+	{ "channel", KEY_REFUSED, NULL, "there are no channels" },
+	{ "vscsi", KEY_REFUSED, NULL, "there are no SCSI devices" },
+	{ "bootloader", KEY_REFUSED, NULL, "a bootloader runs in no domain 0 here; give the kernel" },
+	{ "driver_domain", KEY_REFUSED, NULL, "domains are no drivers of others" },
+	{ "iomem", KEY_REFUSED, NULL, "memory of devices cannot be handed through" },
+	{ "ioports", KEY_REFUSED, NULL, "ports of devices cannot be handed through" },
+	{ "irqs", KEY_REFUSED, NULL, "interrupts of devices cannot be handed through" },
+};
+
+static const struct key *find_key(const char *name)
+{
+	for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++)
+		if (!strcmp(keys[i].name, name))
+			return &keys[i];
+	return NULL;
+}
+
+/* ---- where things are ---- */
+
+struct place {
+	char *name;
+	unsigned line;
+};
+
+static void place_clear(gpointer data)
+{
+	g_free(((struct place *)data)->name);
+}
+
+/* Behind the string that begins at @p; at its end if it has none. */
+static const char *skip_string(const char *p, unsigned *line)
+{
+	char quote = *p++;
+
+	for (; *p && *p != quote; p++) {
+		*line += *p == '\n';
+		if (*p == '\\' && p[1])
+			p++;
+	}
+	return *p ? p + 1 : p;
+}
+
+static GArray *find_places(const char *text)
+{
+	GArray *places = g_array_new(FALSE, FALSE, sizeof(struct place));
+	unsigned line = 1, depth = 0;
+	bool start = true; /* of a statement */
+
+	g_array_set_clear_func(places, place_clear);
+	for (const char *p = text; *p;) {
+		if (*p == '#') {
+			p += strcspn(p, "\n");
+		} else if (*p == '"' || *p == '\'') {
+			start = false;
+			p = skip_string(p, &line);
+		} else if (start && !depth && (g_ascii_isalpha(*p) || *p == '_')) {
+			size_t n = strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
+			struct place at = { g_strndup(p, n), line };
+
+			g_array_append_val(places, at);
+			start = false;
+			p += n;
+		} else {
+			depth += *p == '[';
+			depth -= *p == ']' && depth;
+			start = *p == '\n' || *p == ';' || (start && g_ascii_isspace(*p));
+			line += *p == '\n';
+			p++;
+		}
+	}
+	return places;
+}
+
+/* ---- what they mean ---- */
+
+struct reading {
+	const char *path;
+	XLU_Config *config;
+	GArray *places;
+	JsonObject *params;
+	void (*warn)(const char *line);
+	GError **error;
+};
+
+static unsigned line_of(const struct reading *r, const char *name)
+{
+	for (guint i = r->places->len; i-- > 0;)
+		if (!strcmp(g_array_index(r->places, struct place, i).name, name))
+			return g_array_index(r->places, struct place, i).line;
+	return 0;
+}
+
+static bool refuse(struct reading *r, const char *name, const char *why)
+{
+	g_set_error(r->error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s:%u: %s: %s", r->path, line_of(r, name), name, why);
+	return false;
+}
+
+/* A string, or the number that was written in its place. NULL after a refusal. */
+static const char *string_of(struct reading *r, const char *name)
+{
+	const char *text;
+
+	if (!xlu_cfg_get_string(r->config, name, &text, 1))
+		return text;
+	refuse(r, name, "must be a string");
+	return NULL;
+}
+
+static bool take_string(struct reading *r, const struct key *k)
+{
+	const char *text = string_of(r, k->name);
+	g_autofree char *full = NULL;
+
+	if (!text)
+		return false;
+	if (!g_utf8_validate(text, -1, NULL))
+		return refuse(r, k->name, "is not UTF-8 text");
+	if (k->kind == KEY_PATH && !*text)
+		return refuse(r, k->name, "is empty: give a path");
+	full = k->kind == KEY_PATH ? g_canonicalize_filename(text, NULL) : g_strdup(text);
+	json_object_set_string_member(r->params, k->param, full);
+	return true;
+}
+
+static bool take_number(struct reading *r, const struct key *k)
+{
+	long n;
+
+	if (xlu_cfg_get_long(r->config, k->name, &n, 1))
+		return refuse(r, k->name, "must be a number");
+	json_object_set_int_member(r->params, k->param, n);
+	return true;
+}
+
+static bool take_action(struct reading *r, const struct key *k)
+{
+	const char *text = string_of(r, k->name);
+
+	if (!text)
+		return false;
+	if (!strcmp(text, "soft-reset"))
+		return refuse(r, k->name, "soft-reset is for HVM domains");
+	json_object_set_string_member(r->params, k->param, text);
+	return true;
+}
+
+/* An empty list asks for nothing. */
+static bool asks_for_nothing(const struct reading *r, const char *name)
+{
+	const char *text;
+	int entries;
+
+	if (!xlu_cfg_get_list(r->config, name, NULL, &entries, 1))
+		return entries == 0;
+	return !xlu_cfg_get_string(r->config, name, &text, 1) && !*text;
+}
+
+static bool take_type(struct reading *r, const char *name)
+{
+	const char *text = string_of(r, name);
+
+	if (!text)
+		return false;
+	if (!strcmp(text, "pv") || (!strcmp(name, "builder") && (!strcmp(text, "generic") || !strcmp(text, "linux"))))
+		return true;
+	return refuse(r, name, "only PV domains can run here: give \"pv\"");
+}
+
+static bool take(struct reading *r, const struct place *at)
+{
+	const struct key *k = find_key(at->name);
+	g_autofree char *text = NULL;
+
+	switch (k ? k->kind : KEY_NO_EFFECT) {
+	case KEY_STRING:
+	case KEY_PATH:
+		return take_string(r, k);
+	case KEY_NUMBER:
+		return take_number(r, k);
+	case KEY_ACTION:
+		return take_action(r, k);
+	case KEY_REFUSED:
+		return asks_for_nothing(r, k->name) || refuse(r, k->name, k->why);
+	case KEY_OTHER:
+		return (strcmp(at->name, "type") && strcmp(at->name, "builder")) || take_type(r, at->name);
+	case KEY_NO_EFFECT:
+		text = g_strdup_printf("%s:%u: %s: %s", r->path, at->line, at->name, k ? "has no effect here" :
+				       "unknown key, ignored");
+		r->warn(text);
+		break;
+	case KEY_NONE:
+		break;
+	}
+	return true;
+}
+
+/* cmdline, or root and extra as xl puts them together. */
+static bool take_cmdline(struct reading *r)
+{
+	const char *cmdline = NULL, *root = NULL, *extra = NULL;
+	g_autofree char *text = NULL;
+
+	if ((line_of(r, "cmdline") && !(cmdline = string_of(r, "cmdline"))) ||
+	    (line_of(r, "root") && !(root = string_of(r, "root"))) ||
+	    (line_of(r, "extra") && !(extra = string_of(r, "extra"))))
+		return false;
+	if (cmdline && (root || extra))
+		r->warn("cmdline is given: root and extra are ignored");
+	if (cmdline)
+		text = g_strdup(cmdline);
+	else if (root && extra)
+		text = g_strdup_printf("root=%s %s", root, extra);
+	else if (root)
+		text = g_strdup_printf("root=%s", root);
+	else
+		text = g_strdup(extra ? extra : "");
+	if (!g_utf8_validate(text, -1, NULL))
+		return refuse(r, cmdline ? "cmdline" : "extra", "is not UTF-8 text");
+	json_object_set_string_member(r->params, "cmdline", text);
+	return true;
+}
+
+static bool take_all(struct reading *r)
+{
+	for (guint i = 0; i < r->places->len; i++) {
+		const struct place *at = &g_array_index(r->places, struct place, i);
+
+		/* The last one counts, as for libxlutil. */
+		if (at->line == line_of(r, at->name) && !take(r, at))
+			return false;
+	}
+	if (!take_cmdline(r))
+		return false;
+	for (unsigned i = 0; i < 2; i++) {
+		const char *needed = i ? "kernel" : "name";
+
+		if (!json_object_has_member(r->params, needed)) {
+			g_set_error(r->error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: %s is missing: a domain needs it",
+				    r->path, needed);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* What libxlutil has to say about syntax goes into one line of ours. */
+static bool parse(struct reading *r, const char *text, size_t len)
+{
+	char *said = NULL;
+	size_t said_len = 0;
+	FILE *report = open_memstream(&said, &said_len);
+	bool good;
+
+	if (!report)
+		return false;
+	r->config = xlu_cfg_init(report, r->path);
+	good = r->config && !xlu_cfg_readdata(r->config, text, (int)len);
+	fflush(report);
+	if (!good)
+		g_set_error(r->error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%.*s", (int)strcspn(said ? said : "", "\n"),
+			    said && *said ? said : r->path);
+	else
+		good = take_all(r);
+	if (r->config)
+		xlu_cfg_destroy(r->config);
+	fclose(report);
+	free(said);
+	return good;
+}
+
+JsonObject *xlcfg_read(const char *path, void (*warn)(const char *line), GError **error)
+{
+	struct reading r = { .path = path, .warn = warn, .error = error };
+	g_autofree char *text = NULL;
+	gsize len;
+	bool good;
+
+	if (!g_file_get_contents(path, &text, &len, error))
+		return NULL;
+	if (len > MAX_SIZE || strlen(text) != len) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: is no configuration file: %s", path,
+			    len > MAX_SIZE ? "it is larger than 1 MiB" : "it holds zero bytes");
+		return NULL;
+	}
+	r.places = find_places(text);
+	r.params = json_object_new();
+	good = parse(&r, text, len);
+	g_array_unref(r.places);
+	if (good)
+		return r.params;
+	json_object_unref(r.params);
+	return NULL;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* xl.cfg(5) of PV domains, as far as this machine can do what it says. */
+#ifndef XENOPUS_XLCFG_H
+#define XENOPUS_XLCFG_H
+
+#include <glib.h>
+#include <json-glib/json-glib.h>
+
+/**
+ * xlcfg_read() - The parameters of domain.create that the file means; json_object_unref() it.
+ * @warn: called with a line for each thing that has no effect
+ * @error: file, line and key of what cannot work here; NULL is returned then
+ */
+JsonObject *xlcfg_read(const char *path, void (*warn)(const char *line), GError **error);
+
+#endif

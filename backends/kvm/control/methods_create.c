@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* domain.create: a configuration becomes a domain. */
+#include <string.h>
+
+#include "../machine.h"
+#include "methods.h"
+#include <xen/sched.h>
+
+#define MAX_MIB 262144
+
+static void created(struct guest *g, const GError *error, void *data)
+{
+	struct request *rq = data;
+	JsonObject *o;
+
+	if (!g) {
+		int code = error->domain == GUEST_ERROR && error->code == GUEST_ERROR_EXISTS ? RPC_EXISTS : RPC_FAILED;
+
+		rpc_error(rq, code, "%s", error->message);
+		return;
+	}
+	o = json_object_new();
+	json_object_set_int_member(o, "id", g->id);
+	json_object_set_string_member(o, "name", g->name);
+	rpc_result(rq, json_node_init_object(json_node_alloc(), o));
+	json_object_unref(o);
+}
+
+static bool parse_uuid(const char *text, uint8_t uuid[16])
+{
+	if (!g_uuid_string_is_valid(text))
+		return false;
+	for (unsigned i = 0; i < 16; text += 2, i++) {
+		if (*text == '-')
+			text++;
+		uuid[i] = (uint8_t)(g_ascii_xdigit_value(text[0]) << 4 | g_ascii_xdigit_value(text[1]));
+	}
+	return true;
+}
+
+static int find_action(const char *word)
+{
+	for (int i = 0; guest_action_names[i]; i++)
+		if (!strcmp(guest_action_names[i], word))
+			return i;
+	return -1;
+}
+
+/* What one param cannot say: returns NULL or what is wrong. */
+static const char *check(struct guest_config *c, const char *const on[5], const char *uuid)
+{
+	if (!g_path_is_absolute(c->kernel) || (c->ramdisk && !g_path_is_absolute(c->ramdisk)))
+		return "kernel and ramdisk must be absolute paths";
+	if (c->maxmem && c->maxmem < c->memory)
+		return "maxmem is less than memory";
+	if (c->maxvcpus && c->maxvcpus < c->vcpus)
+		return "maxvcpus is less than vcpus";
+	if (uuid && !parse_uuid(uuid, c->uuid))
+		return "uuid must look like 01234567-89ab-cdef-0123-456789abcdef";
+	c->has_uuid = uuid;
+	for (unsigned i = 0; i < 5; i++) {
+		int action = on[i] ? find_action(on[i]) : (int)c->on[i];
+
+		if (action < 0)
+			return "on_poweroff, on_reboot, on_crash, on_watchdog: give destroy, restart, rename-restart, "
+			       "preserve, coredump-destroy or coredump-restart";
+		c->on[i] = (enum guest_action)action;
+	}
+	return NULL;
+}
+
+void method_create(struct request *rq, JsonObject *params)
+{
+	g_autoptr(guest_config) c = guest_config_new();
+	const char *name, *kernel, *ramdisk = NULL, *cmdline = NULL, *uuid = NULL, *on[5] = { NULL }, *wrong;
+	gint64 memory = c->memory, maxmem = 0, vcpus = c->vcpus, maxvcpus = 0;
+	bool paused = false;
+	const struct param table[] = {
+		{ "name", PARAM_STRING, true, &name, 0, 0 },
+		{ "uuid", PARAM_STRING, false, &uuid, 0, 36 },
+		{ "kernel", PARAM_STRING, true, &kernel, 0, 0 },
+		{ "ramdisk", PARAM_STRING, false, &ramdisk, 0, 0 },
+		{ "cmdline", PARAM_STRING, false, &cmdline, 0, 0 },
+		{ "memory", PARAM_INT, false, &memory, 1, MAX_MIB },
+		{ "maxmem", PARAM_INT, false, &maxmem, 1, MAX_MIB },
+		{ "vcpus", PARAM_INT, false, &vcpus, 1, MAX_VCPUS },
+		{ "maxvcpus", PARAM_INT, false, &maxvcpus, 1, MAX_VCPUS },
+		{ "on_poweroff", PARAM_STRING, false, &on[SHUTDOWN_poweroff], 0, 32 },
+		{ "on_reboot", PARAM_STRING, false, &on[SHUTDOWN_reboot], 0, 32 },
+		{ "on_crash", PARAM_STRING, false, &on[SHUTDOWN_crash], 0, 32 },
+		{ "on_watchdog", PARAM_STRING, false, &on[SHUTDOWN_watchdog], 0, 32 },
+		{ "paused", PARAM_BOOL, false, &paused, 0, 0 },
+		{ NULL, PARAM_STRING, false, NULL, 0, 0 },
+	};
+
+	if (!params_take(rq, params, table))
+		return;
+	c->name = g_strdup(name);
+	c->kernel = g_strdup(kernel);
+	c->ramdisk = g_strdup(ramdisk);
+	c->cmdline = g_strdup(cmdline);
+	c->memory = (unsigned)memory;
+	c->maxmem = (unsigned)maxmem;
+	c->vcpus = (unsigned)vcpus;
+	c->maxvcpus = (unsigned)maxvcpus;
+	wrong = check(c, on, uuid);
+	if (wrong)
+		rpc_error(rq, RPC_PARAMS, "%s", wrong);
+	else
+		guest_create(g_steal_pointer(&c), paused, created, rq);
+}
