@@ -306,6 +306,29 @@ static void test_refused(void)
 	check(trap.count <= 1, "invlpg is emulated or #GP", "%u traps", trap.count);
 }
 
+/* They read what belongs to the machine, but programs use them, so they must not trap; what they tell is nobody's. */
+USER_CODE_BLOCK(u_tables, "sub $64, %rsp\n sgdt (%rsp)\n sidt 16(%rsp)\n smsw %eax\n str %ebx\n sldt %ecx\n"
+			  "smsw 32(%rsp)\n mov 32(%rsp), %dx\n ud2");
+
+static void test_tables(void)
+{
+	struct {
+		uint16_t limit;
+		uint64_t base;
+	} __attribute__((packed)) gdt = { 0xffff, 1 }, idt = { 0xffff, 1 };
+	uint64_t msw = 0, tr = ~UINT64_C(0);
+
+	TRY("sgdt %0\n\tsidt %1\n\tsmsw %2\n\tstr %k3", : "+m"(gdt), "+m"(idt), "+r"(msw), "+r"(tr) : : TRY_CLOBBERS);
+	check_eq("SGDT, SIDT, SMSW and STR do not trap", trap.count, 0);
+	check((msw & 0x21) == 0x21, "... protected mode, as CR0 has it", "0x%lx", msw);
+	check(gdt.base != 1 && idt.base != 1 && tr <= 0xffff, "... and give something", "gdt 0x%lx idt 0x%lx tr 0x%lx",
+	      gdt.base, idt.base, tr);
+	USER_RUN(u_tables, 0);
+	check_eq("nor do they in user mode", user_exit.vector, 6);
+	check((user_exit.rax & 0x21) == 0x21 && (user_exit.rdx & 0xffff) == (user_exit.rax & 0xffff),
+	      "... the same in memory as in a register", "0x%lx 0x%lx", user_exit.rax, user_exit.rdx);
+}
+
 void guest_main(void)
 {
 	struct evtchn_bind_virq virq = { .virq = VIRQ_TIMER, .vcpu = 0 };
@@ -323,4 +346,6 @@ void guest_main(void)
 	test_fpu();
 	test_registers_kept();
 	test_refused();
+	user_init();
+	test_tables();
 }

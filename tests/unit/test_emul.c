@@ -68,6 +68,28 @@ static void test_cli_sti(void **state)
 	assert_null(arch_emul_name(EMUL_KINDS));
 }
 
+/* What UMIP keeps from ring 3 works in both modes, with values that are nobody's. */
+static void test_umip(void **state)
+{
+	REGS->rax = ~0ull;
+	assert_true(kernel_runs("0f01e0")); /* smsw eax */
+	assert_int_equal(REGS->rax, 0x80050033);
+	REGS->rax = ~0ull;
+	assert_true(user_runs("660f01e0")); /* smsw ax */
+	assert_int_equal(REGS->rax, 0xffffffffffff0033ull);
+	assert_true(user_runs("480f00cb")); /* str rbx */
+	assert_int_equal(REGS->rbx, 0xe040);
+	assert_true(kernel_runs("0f00c1")); /* sldt ecx: there is none */
+	assert_int_equal(REGS->rcx, 0);
+	fake.v.arch.ldt_entries = 1;
+	assert_true(kernel_runs("0f00c1"));
+	assert_int_equal(REGS->rcx, 0xe050);
+	assert_int_equal(fake.d.stats.emulated[EMUL_UMIP], 5);
+	REGS->rdi = 0x123456789000; /* sgdt (rdi): nothing is mapped there */
+	assert_false(user_runs("0f0107"));
+	assert_at(AT_PF);
+}
+
 /* What has a hypercall, or no meaning at all for a guest, stays a #GP with its own error code. */
 static void test_not_emulated(void **state)
 {
@@ -556,7 +578,7 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_cli_sti), T(test_not_emulated), T(test_ports), T(test_string_ports),
+		T(test_cli_sti), T(test_umip), T(test_not_emulated), T(test_ports), T(test_string_ports),
 		T(test_control_registers), T(test_debug_register_moves), T(test_single_step),
 		T(test_compat_segment), T(test_fetch_fault), T(test_msrs), T(test_hypercall_page), T(test_rdtsc),
 		T(test_cpuid_features), T(test_cpuid_xstate), T(test_xsetbv),

@@ -19,8 +19,6 @@
 #define PORT_SYSTEM_B	 0x61
 #define SYSTEM_B_OUTPUT2 0x20
 
-/* CR0 as every guest sees it: PG AM WP NE ET MP PE. */
-#define CR0_VALUE   UINT64_C(0x80050033)
 #define CR4_VISIBLE UINT64_C(0x660)
 #define CR4_GUEST   (X86_CR4_TSD | X86_CR4_DE | X86_CR4_FSGSBASE | X86_CR4_OSXSAVE)
 
@@ -28,7 +26,7 @@ static const char *const emul_names[EMUL_KINDS] = {
 	[EMUL_CPUID] = "cpuid", [EMUL_RDMSR] = "rdmsr", [EMUL_WRMSR] = "wrmsr",
 	[EMUL_CLI_STI] = "cli/sti", [EMUL_IO] = "in/out", [EMUL_CR] = "mov cr",
 	[EMUL_DR] = "mov dr", [EMUL_TSC] = "rdtsc", [EMUL_XSETBV] = "xgetbv/xsetbv",
-	[EMUL_WBINVD] = "wbinvd", [EMUL_SOFT_INT] = "int n",
+	[EMUL_WBINVD] = "wbinvd", [EMUL_SOFT_INT] = "int n", [EMUL_UMIP] = "sgdt/sidt/sldt/str/smsw",
 };
 
 const char *arch_emul_name(unsigned kind)
@@ -184,7 +182,7 @@ static bool read_cr(struct vcpu *v, unsigned nr, uint64_t *value)
 {
 	switch (nr) {
 	case 0:
-		*value = CR0_VALUE | (v->arch.ts ? X86_CR0_TS : 0);
+		*value = GUEST_CR0 | (v->arch.ts ? X86_CR0_TS : 0);
 		return true;
 	case 2:
 		*value = v->gate.cr2;
@@ -215,7 +213,7 @@ static enum cr_write write_cr(struct vcpu *v, unsigned nr, uint64_t value)
 
 	switch (nr) {
 	case 0:
-		if ((value ^ CR0_VALUE) & ~X86_CR0_TS) {
+		if ((value ^ GUEST_CR0) & ~X86_CR0_TS) {
 			dlog(v->domain, LOG_DEBUG, "cr0: %lx refused, only TS may change",
 			     (unsigned long)value);
 			return CR_REFUSED;
@@ -356,7 +354,7 @@ static bool emulate_group7(struct vcpu *v, const struct insn *insn, struct insn_
 	case 0xf9:
 		return do_rdtsc(v, insn, regs, true);
 	default:
-		return false;
+		return emulate_umip(v, insn, regs);
 	}
 }
 
@@ -369,6 +367,8 @@ static bool emulate_0f(struct vcpu *v, const struct insn *insn, struct insn_regs
 		return do_cpuid(v, insn, regs);
 	case 0x31:
 		return do_rdtsc(v, insn, regs, false);
+	case 0x00:
+		return emulate_umip(v, insn, regs);
 	case 0x01:
 		return emulate_group7(v, insn, regs);
 	default:

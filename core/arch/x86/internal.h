@@ -40,6 +40,12 @@ bool soft_int_allowed(const struct vcpu *v, unsigned vector);
  */
 bool emulate_privileged(struct vcpu *v, const struct insn *insn, struct insn_regs *regs);
 
+/* CR0 as every guest sees it: PG AM WP NE ET MP PE. */
+#define GUEST_CR0 UINT64_C(0x80050033)
+
+/** emulate_umip() - the same for what UMIP keeps from ring 3, both modes of the guest. */
+bool emulate_umip(struct vcpu *v, const struct insn *insn, struct insn_regs *regs);
+
 /** traps_changed() - the trap table is another: tell the gate what it needs of it. */
 void traps_changed(struct vcpu *v);
 
