@@ -78,7 +78,7 @@ static void vcpu_row(JsonObject *o)
 		       flag(!strcmp(state, "blocked"), 'b'));
 	else
 		printf("%5s   --p ", "-");
-	printf("%9.1f  %s\n", (double)verb_int(o, "cpu_ns") / 1e9, "all / all");
+	printf("%9.1f  %s / all\n", (double)verb_int(o, "cpu_ns") / 1e9, verb_text(o, "affinity"));
 }
 
 int cmd_vcpu_list(int argc, char **argv)

@@ -11,7 +11,7 @@ int cmd_run(int argc, char **argv);
 /** cmd_serve() - `xenopus serve`: a machine that a socket drives. */
 int cmd_serve(int argc, char **argv);
 
-/* The verbs that drive it: builtin-create.c, -console.c, -domain.c, -list.c, -top.c. */
+/* The verbs that drive it: builtin-create.c, -console.c, -domain.c, -list.c, -sched.c, -top.c. */
 int cmd_create(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_console(int argc, char **argv);
@@ -27,6 +27,8 @@ int cmd_mem_set(int argc, char **argv);
 int cmd_mem_max(int argc, char **argv);
 int cmd_vcpu_set(int argc, char **argv);
 int cmd_vcpu_list(int argc, char **argv);
+int cmd_vcpu_pin(int argc, char **argv);
+int cmd_sched_bvt(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_uptime(int argc, char **argv);
 int cmd_dmesg(int argc, char **argv);

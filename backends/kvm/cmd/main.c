@@ -30,6 +30,8 @@ static const struct {
 	{ "mem-max", cmd_mem_max, "set the most memory a domain may have" },
 	{ "vcpu-set", cmd_vcpu_set, "ask a domain to use so many virtual CPUs" },
 	{ "vcpu-list", cmd_vcpu_list, "list virtual CPUs" },
+	{ "vcpu-pin", cmd_vcpu_pin, "say where a virtual CPU may run" },
+	{ "sched-bvt", cmd_sched_bvt, "show or set weights, warps and caps" },
 	{ "info", cmd_info, "about the machine" },
 	{ "uptime", cmd_uptime, "how long domains have been up" },
 	{ "dmesg", cmd_dmesg, "the hypervisor's log" },

@@ -51,10 +51,10 @@ static const struct key {
 	{ "on_reboot", KEY_ACTION, "on_reboot", NULL },
 	{ "on_crash", KEY_ACTION, "on_crash", NULL },
 	{ "on_watchdog", KEY_ACTION, "on_watchdog", NULL },
-	{ "cpus", KEY_NO_EFFECT, NULL, NULL },
+	{ "cpus", KEY_OTHER, NULL, NULL },
 	{ "cpus_soft", KEY_NO_EFFECT, NULL, NULL },
-	{ "cpu_weight", KEY_NO_EFFECT, NULL, NULL },
-	{ "cap", KEY_NO_EFFECT, NULL, NULL },
+	{ "cpu_weight", KEY_NUMBER, "cpu_weight", NULL },
+	{ "cap", KEY_NUMBER, "cap", NULL },
 	{ "pool", KEY_NO_EFFECT, NULL, NULL },
 	{ "localtime", KEY_NO_EFFECT, NULL, NULL },
 	{ "seclabel", KEY_NO_EFFECT, NULL, NULL },
@@ -240,6 +240,33 @@ static bool take_type(struct reading *r, const char *name)
 	return refuse(r, name, "only PV domains can run here: give \"pv\"");
 }
 
+/* One text for all virtual CPUs, or a list of one for each. */
+static bool take_cpus(struct reading *r)
+{
+	XLU_ConfigList *list;
+	GString *text;
+	int entries;
+
+	if (xlu_cfg_get_list(r->config, "cpus", &list, &entries, 1)) {
+		const char *word = string_of(r, "cpus");
+
+		if (!word || !strcmp(word, ""))
+			return word;
+		json_object_set_string_member(r->params, "cpus", word);
+		return true;
+	}
+	text = g_string_new(NULL);
+	for (int i = 0; i < entries; i++) {
+		const char *word = xlu_cfg_get_listitem(list, i);
+
+		g_string_append_printf(text, "%s%s", i ? ";" : "", word ? word : "");
+	}
+	if (entries)
+		json_object_set_string_member(r->params, "cpus", text->str);
+	g_string_free(text, TRUE);
+	return true;
+}
+
 static bool take(struct reading *r, const struct place *at)
 {
 	const struct key *k = find_key(at->name);
@@ -256,6 +283,8 @@ static bool take(struct reading *r, const struct place *at)
 	case KEY_REFUSED:
 		return asks_for_nothing(r, k->name) || refuse(r, k->name, k->why);
 	case KEY_OTHER:
+		if (!strcmp(at->name, "cpus"))
+			return take_cpus(r);
 		return (strcmp(at->name, "type") && strcmp(at->name, "builder")) || take_type(r, at->name);
 	case KEY_NO_EFFECT:
 		text = g_strdup_printf("%s:%u: %s: %s", r->path, at->line, at->name, k ? "has no effect here" :

@@ -26,6 +26,7 @@ void guest_config_free(struct guest_config *c)
 	g_free(c->kernel);
 	g_free(c->ramdisk);
 	g_free(c->cmdline);
+	g_free(c->cpus);
 	g_free(c);
 }
 

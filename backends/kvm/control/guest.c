@@ -149,6 +149,29 @@ struct building {
 	bool failed;
 };
 
+/* Who may run where and how much; what is asked for was checked as far as it can be without the machine. */
+static void schedule_in_core(struct domain *d, const struct guest_config *cfg)
+{
+	g_auto(GStrv) parts = cfg->cpus ? g_strsplit(cfg->cpus, ";", MAX_VCPUS) : NULL;
+	unsigned nr = parts ? g_strv_length(parts) : 0;
+	struct sched_params p;
+	char why[160];
+	uint64_t cpus;
+
+	for (unsigned i = 0; i < d->max_vcpus && nr; i++)
+		if ((nr == 1 || i < nr) && cpus_parse(parts[nr == 1 ? 0 : i], &cpus) &&
+		    sched_set_affinity(d->vcpu[i], cpus))
+			xlog(LOG_WARN, "domain %s: there are none of the physical CPUs %s: virtual CPU %u runs "
+			     "anywhere", d->name, parts[nr == 1 ? 0 : i], i);
+	if (cfg->weight && !sched_get_params(d, SCHED_ALL_VCPUS, &p)) {
+		p.weight = cfg->weight;
+		if (sched_set_params(d, SCHED_ALL_VCPUS, &p, why, sizeof(why)))
+			xlog(LOG_WARN, "domain %s: %s", d->name, why);
+	}
+	if (cfg->cap && sched_set_cap(d, cfg->cap, why, sizeof(why)))
+		xlog(LOG_WARN, "domain %s: %s", d->name, why);
+}
+
 static void build_in_core(void *data)
 {
 	struct building *b = data;
@@ -163,6 +186,7 @@ static void build_in_core(void *data)
 	g->d = d;
 	if (g->cfg->vcpus < g->cfg->maxvcpus)
 		domain_set_online(d, g->cfg->vcpus);
+	schedule_in_core(d, g->cfg);
 	if (!b->c->paused)
 		domain_unpause(d);
 }

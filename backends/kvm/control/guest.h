@@ -29,12 +29,14 @@ extern const char *const guest_action_names[]; /* NULL behind the last */
  * @on: by SHUTDOWN_*: poweroff, reboot, (suspend), crash, watchdog
  * @memory, @maxmem: MiB
  * @vcpus: up at start, of @maxvcpus
+ * @cpus: NULL, or for each virtual CPU, separated by ';', the physical ones it may run on; one alone is for all
+ * @weight, @cap: of the scheduler, 0: as it is
  */
 struct guest_config {
-	char *name, *kernel, *ramdisk, *cmdline;
+	char *name, *kernel, *ramdisk, *cmdline, *cpus;
 	bool has_uuid;
 	uint8_t uuid[16];
-	unsigned memory, maxmem, vcpus, maxvcpus;
+	unsigned memory, maxmem, vcpus, maxvcpus, weight, cap;
 	enum guest_action on[5];
 };
 
@@ -114,6 +116,11 @@ const char *guest_reason_name(unsigned reason);
 GQuark guest_error_quark(void);
 #define GUEST_ERROR guest_error_quark()
 enum guest_error { GUEST_ERROR_INVALID, GUEST_ERROR_EXISTS, GUEST_ERROR_FAILED };
+
+/** cpus_parse() - "0-3,^1,7", "all": a bitmap; false if it is no such text, or means none. (methods_sched.c) */
+bool cpus_parse(const char *text, uint64_t *cpus);
+/** cpus_text() - the other way; free it with g_free(). */
+char *cpus_text(uint64_t cpus);
 
 /* ---- console.c ---- */
 

@@ -89,6 +89,7 @@ static void rename_restart(struct guest *g)
 	cfg->kernel = g_strdup(g->cfg->kernel);
 	cfg->ramdisk = g_strdup(g->cfg->ramdisk);
 	cfg->cmdline = g_strdup(g->cfg->cmdline);
+	cfg->cpus = g_strdup(g->cfg->cpus);
 	cfg->has_uuid = false;
 	for (unsigned i = 1; !name || guest_find(name); i++) {
 		g_free(name);

@@ -33,6 +33,14 @@ METHOD(log);
 METHOD(debug_keys);
 METHOD(subscribe);
 
+/* methods_sched.c */
+METHOD(pin);
+METHOD(scheduling);
+METHOD(set_scheduling);
+
+/** methods_alive() - is @g LIVE? False after an answer. */
+bool methods_alive(struct request *rq, const struct guest *g);
+
 /** methods_event() - the guest_hooks.event that tells subscribers. */
 void methods_event(const char *what, const struct guest *g, const char *detail);
 

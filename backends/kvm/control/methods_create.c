@@ -46,6 +46,17 @@ static int find_action(const char *word)
 	return -1;
 }
 
+static bool good_cpus(const char *text)
+{
+	g_auto(GStrv) parts = g_strsplit(text, ";", -1);
+	uint64_t cpus;
+
+	for (char **part = parts; *part; part++)
+		if (!cpus_parse(*part, &cpus))
+			return false;
+	return true;
+}
+
 /* What one param cannot say: returns NULL or what is wrong. */
 static const char *check(struct guest_config *c, const char *const on[5], const char *uuid)
 {
@@ -55,6 +66,8 @@ static const char *check(struct guest_config *c, const char *const on[5], const 
 		return "maxmem is less than memory";
 	if (c->maxvcpus && c->maxvcpus < c->vcpus)
 		return "maxvcpus is less than vcpus";
+	if (c->cpus && !good_cpus(c->cpus))
+		return "cpus must be numbers and ranges, as in 0-2,5, or all; one for each virtual CPU behind semicolons";
 	if (uuid && !parse_uuid(uuid, c->uuid))
 		return "uuid must look like 01234567-89ab-cdef-0123-456789abcdef";
 	c->has_uuid = uuid;
@@ -72,8 +85,8 @@ static const char *check(struct guest_config *c, const char *const on[5], const 
 void method_create(struct request *rq, JsonObject *params)
 {
 	g_autoptr(guest_config) c = guest_config_new();
-	const char *name, *kernel, *ramdisk = NULL, *cmdline = NULL, *uuid = NULL, *on[5] = { NULL }, *wrong;
-	gint64 memory = c->memory, maxmem = 0, vcpus = c->vcpus, maxvcpus = 0;
+	const char *name, *kernel, *ramdisk = NULL, *cmdline = NULL, *uuid = NULL, *cpus = NULL, *on[5] = { NULL }, *wrong;
+	gint64 memory = c->memory, maxmem = 0, vcpus = c->vcpus, maxvcpus = 0, weight = 0, cap = 0;
 	bool paused = false;
 	const struct param table[] = {
 		{ "name", PARAM_STRING, true, &name, 0, 0 },
@@ -85,6 +98,9 @@ void method_create(struct request *rq, JsonObject *params)
 		{ "maxmem", PARAM_INT, false, &maxmem, 1, MAX_MIB },
 		{ "vcpus", PARAM_INT, false, &vcpus, 1, MAX_VCPUS },
 		{ "maxvcpus", PARAM_INT, false, &maxvcpus, 1, MAX_VCPUS },
+		{ "cpus", PARAM_STRING, false, &cpus, 0, 0 },
+		{ "cpu_weight", PARAM_INT, false, &weight, 1, SCHED_WEIGHT_MAX },
+		{ "cap", PARAM_INT, false, &cap, 0, SCHED_CAP_MAX },
 		{ "on_poweroff", PARAM_STRING, false, &on[SHUTDOWN_poweroff], 0, 32 },
 		{ "on_reboot", PARAM_STRING, false, &on[SHUTDOWN_reboot], 0, 32 },
 		{ "on_crash", PARAM_STRING, false, &on[SHUTDOWN_crash], 0, 32 },
@@ -99,6 +115,9 @@ void method_create(struct request *rq, JsonObject *params)
 	c->kernel = g_strdup(kernel);
 	c->ramdisk = g_strdup(ramdisk);
 	c->cmdline = g_strdup(cmdline);
+	c->cpus = g_strdup(cpus);
+	c->weight = (unsigned)weight;
+	c->cap = (unsigned)cap;
 	c->memory = (unsigned)memory;
 	c->maxmem = (unsigned)maxmem;
 	c->vcpus = (unsigned)vcpus;

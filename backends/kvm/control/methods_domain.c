@@ -18,7 +18,7 @@ static bool exists(struct request *rq, const struct guest *g)
 	return false;
 }
 
-static bool alive(struct request *rq, const struct guest *g)
+bool methods_alive(struct request *rq, const struct guest *g)
 {
 	if (!exists(rq, g))
 		return false;
@@ -33,7 +33,7 @@ static bool take_live(struct request *rq, JsonObject *params, struct guest **g)
 {
 	const struct param table[] = { ONE_DOMAIN(*g), END };
 
-	return params_take(rq, params, table) && alive(rq, *g);
+	return params_take(rq, params, table) && methods_alive(rq, *g);
 }
 
 /* An operation of core/control/control.c and how it went. */
@@ -124,7 +124,7 @@ void method_shutdown(struct request *rq, JsonObject *params)
 		ONE_DOMAIN(g), { "how", PARAM_STRING, false, &op.text, 0, 16 }, END
 	};
 
-	if (!params_take(rq, params, table) || !alive(rq, g))
+	if (!params_take(rq, params, table) || !methods_alive(rq, g))
 		return;
 	if (strcmp(op.text, "poweroff") && strcmp(op.text, "reboot"))
 		rpc_error(rq, RPC_PARAMS, "how must be poweroff or reboot");
@@ -164,7 +164,7 @@ static bool take_memory(struct request *rq, JsonObject *params, struct guest **g
 		ONE_DOMAIN(*g), { "kib", PARAM_INT, true, &kib, 4, G_MAXINT32 * G_GINT64_CONSTANT(64) }, END
 	};
 
-	if (!params_take(rq, params, table) || !alive(rq, *g))
+	if (!params_take(rq, params, table) || !methods_alive(rq, *g))
 		return false;
 	op->number = (uint64_t)kib >> (PAGE_SHIFT - 10);
 	return true;
@@ -206,7 +206,7 @@ void method_set_vcpus(struct request *rq, JsonObject *params)
 	struct guest *g;
 	const struct param table[] = { ONE_DOMAIN(g), { "vcpus", PARAM_INT, true, &n, 1, MAX_VCPUS }, END };
 
-	if (!params_take(rq, params, table) || !alive(rq, g))
+	if (!params_take(rq, params, table) || !methods_alive(rq, g))
 		return;
 	op.number = (uint64_t)n;
 	if (operate(g, &op) == -XEN_EINVAL)
@@ -227,7 +227,7 @@ void method_sysrq(struct request *rq, JsonObject *params)
 	struct guest *g;
 	const struct param table[] = { ONE_DOMAIN(g), { "key", PARAM_STRING, true, &op.text, 0, 1 }, END };
 
-	if (!params_take(rq, params, table) || !alive(rq, g))
+	if (!params_take(rq, params, table) || !methods_alive(rq, g))
 		return;
 	if (!g_ascii_isgraph(op.text[0]))
 		rpc_error(rq, RPC_PARAMS, "key must be a printable character");
@@ -251,7 +251,7 @@ void method_trigger(struct request *rq, JsonObject *params)
 		{ "vcpu", PARAM_INT, false, &vcpu, 0, MAX_VCPUS - 1 }, END
 	};
 
-	if (!params_take(rq, params, table) || !alive(rq, g))
+	if (!params_take(rq, params, table) || !methods_alive(rq, g))
 		return;
 	op.number = (uint64_t)vcpu;
 	if (strcmp(what, "nmi"))

@@ -21,6 +21,13 @@ static void add_string(JsonBuilder *b, const char *name, const char *value)
 	json_builder_add_string_value(b, value);
 }
 
+static void add_cpus(JsonBuilder *b, const char *name, uint64_t cpus)
+{
+	g_autofree char *text = cpus_text(cpus);
+
+	add_string(b, name, text);
+}
+
 static void answer(struct request *rq, JsonBuilder *b)
 {
 	rpc_result(rq, json_builder_get_root(b));
@@ -133,6 +140,8 @@ static void vcpus_one(struct guest *g, JsonBuilder *b)
 			add_int(b, "cpu", s->v[i].pcpu);
 		add_string(b, "state", words[s->v[i].doing]);
 		add_int(b, "cpu_ns", s->v[i].cpu_ns);
+		add_int(b, "waited_ns", s->v[i].waited_ns);
+		add_cpus(b, "affinity", s->v[i].affinity);
 		json_builder_end_object(b);
 	}
 }

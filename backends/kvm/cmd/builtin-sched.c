@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* The verbs about who runs where and how much. */
+#include <stdio.h>
+#include <string.h>
+
+#include "verb.h"
+
+int cmd_vcpu_pin(int argc, char **argv)
+{
+	struct verb v = { .arguments = "DOMAIN VCPU|all CPUS|all", .summary = "Says on which physical CPUs a virtual CPU "
+			  "may run: numbers and ranges, as in 0-2,5.", .min = 3, .max = 3 };
+	int status = verb_parse(&v, argc, argv);
+	JsonObject *params;
+	guint64 vcpu = 0;
+	bool all;
+
+	if (status)
+		return status;
+	all = !strcmp(v.args[1], "all");
+	if (!all && !g_ascii_string_to_unsigned(v.args[1], 10, 0, 63, &vcpu, NULL))
+		return cmd_error(STATUS_USAGE, "virtual CPU '%s': give 0 to 63, or all", v.args[1]);
+	status = verb_connect(&v);
+	if (status)
+		return status;
+	params = verb_domain(v.args[0]);
+	if (!all)
+		json_object_set_int_member(params, "vcpu", (gint64)vcpu);
+	json_object_set_string_member(params, "cpus", v.args[2]);
+	return verb_finish(&v, "domain.pin", params);
+}
+
+static int show(struct verb *v, const char *domain)
+{
+	g_autoptr(JsonNode) list = verb_call(v, "domain.scheduling", domain ? verb_domain(domain) : NULL);
+	JsonArray *a;
+
+	if (!list)
+		return STATUS_FAILED;
+	if (verb_print_json(v, list))
+		return STATUS_OK;
+	a = json_node_get_array(list);
+	printf("%-32s %5s %6s %4s %9s %9s %9s %5s\n", "Name", "ID", "Weight", "Warp", "Value(us)", "Limit(us)",
+	       "Unwarp(us)", "Cap");
+	for (guint i = 0; i < json_array_get_length(a); i++) {
+		JsonObject *o = json_array_get_object_element(a, i);
+
+		printf("%-32s %5d %6d %4s %9d %9d %10d %5d\n", verb_text(o, "name"), (int)verb_int(o, "id"),
+		       (int)verb_int(o, "weight"), json_object_get_boolean_member(o, "warp") ? "on" : "off",
+		       (int)verb_int(o, "warp_us"), (int)verb_int(o, "warp_limit_us"), (int)verb_int(o, "unwarp_us"),
+		       (int)verb_int(o, "cap"));
+	}
+	return STATUS_OK;
+}
+
+static const char *const numbers[] = { "weight", "cap", "warp_us", "warp_limit_us", "unwarp_us", "vcpu" };
+
+int cmd_sched_bvt(int argc, char **argv)
+{
+	gint n[G_N_ELEMENTS(numbers)] = { -1, -1, -1, -1, -1, -1 }; /* -1: not given */
+	g_autofree char *domain = NULL, *warp = NULL;
+	const GOptionEntry more[] = {
+		{ "domain", 'd', 0, G_OPTION_ARG_STRING, &domain, "Only this domain", "DOMAIN" },
+		{ "weight", 'w', 0, G_OPTION_ARG_INT, &n[0], "Its share beside others, 1 to 65535 (256)", "N" },
+		{ "cap", 'c', 0, G_OPTION_ARG_INT, &n[1],
+		  "The most it gets, in percent of a physical CPU; 0: no limit", "PERCENT" },
+		{ "warp", 'W', 0, G_OPTION_ARG_STRING, &warp, "May it borrow when it wakes: on or off", "WORD" },
+		{ "warp-value", 'o', 0, G_OPTION_ARG_INT, &n[2], "How much, in microseconds", "US" },
+		{ "warp-limit", 'l', 0, G_OPTION_ARG_INT, &n[3], "For how long at most; 0: any time", "US" },
+		{ "unwarp", 'u', 0, G_OPTION_ARG_INT, &n[4], "And not again for how long", "US" },
+		{ "vcpu", 'v', 0, G_OPTION_ARG_INT, &n[5], "Only this virtual CPU", "N" },
+		{ NULL, 0, 0, 0, NULL, NULL, NULL },
+	};
+	struct verb v = { .arguments = "", .summary = "Shows or sets what the scheduler knows of domains.",
+			  .more = more };
+	int status = verb_parse(&v, argc, argv);
+	JsonObject *params;
+	bool set = false;
+
+	if (status)
+		return status;
+	for (unsigned i = 0; i < G_N_ELEMENTS(numbers); i++)
+		set |= n[i] != -1;
+	set |= warp != NULL;
+	if (set && !domain)
+		return cmd_error(STATUS_USAGE, "say which domain, with --domain");
+	if (warp && strcmp(warp, "on") && strcmp(warp, "off"))
+		return cmd_error(STATUS_USAGE, "warp '%s': give on or off", warp);
+	status = verb_connect(&v);
+	if (status)
+		return status;
+	if (!set)
+		return verb_close(&v, show(&v, domain));
+	params = verb_domain(domain);
+	for (unsigned i = 0; i < G_N_ELEMENTS(numbers); i++)
+		if (n[i] != -1)
+			json_object_set_int_member(params, numbers[i], n[i]);
+	if (warp)
+		json_object_set_boolean_member(params, "warp", !strcmp(warp, "on"));
+	return verb_finish(&v, "domain.set-scheduling", params);
+}
