@@ -32,7 +32,7 @@ def conversation(machine):
     yield say(machine, SWITCH, r'^\(xenopus\) what is typed goes to domain two$')
     yield say(machine, 'second\r', r'^worker: heard second$')
     yield say(machine, SWITCH, HYPERVISOR)
-    yield say(machine, 'h', r'^\(xenopus\) h: this list', r'^\(xenopus\) t: clocks')
+    yield say(machine, 'h', r'^\(xenopus\) t: clocks', r'^\(xenopus\) R: restart the machine')
     yield say(machine, 'q', r'd1 one: running, 4096 of at most 4096 pages', r'v0 on CPU 0: waits, kernel mode',
               r'd2 two: running')
     yield say(machine, 'd', r'CPU 0: cr0 0x[0-9a-f]+', r'd[12] v0: kernel mode, rip')
