@@ -18,6 +18,11 @@
 #define APIC_INITIAL  0x380u
 #define APIC_CURRENT  0x390u
 #define APIC_DIVIDE   0x3e0u
+#define APIC_ID       0x020u
+#define APIC_COMMAND  0x300u
+#define APIC_TARGET   0x310u
+
+#define COMMAND_PENDING 0x1000u
 
 #define LVT_MASKED   0x10000u
 #define LVT_NMI      0x400u
@@ -66,7 +71,8 @@ void pic_silence(void)
 	out8(PIC2 + 1, 0xff);
 }
 
-void apic_init(void)
+/* x2APIC where it is offered. Returns APIC_BASE. */
+static uint64_t enable(void)
 {
 	uint64_t base = msr_read(MSR_APIC_BASE);
 	uint32_t r[4];
@@ -80,16 +86,54 @@ void apic_init(void)
 		base |= APIC_BASE_X2;
 		msr_write(MSR_APIC_BASE, base);
 	}
-	if (!(base & APIC_BASE_X2))
-		page = device_map(base & PTE_ADDR);
-	pic_init();
+	return base;
+}
+
+static void set_up(uint32_t lint0)
+{
 	apic_write(APIC_TPR, 0);
 	apic_write(APIC_SVR, 0x100 | VECTOR_SPURIOUS);
-	apic_write(APIC_LVT_LINT0, LVT_EXTINT);
+	apic_write(APIC_LVT_LINT0, lint0);
 	apic_write(APIC_LVT_LINT1, LVT_NMI);
 	apic_write(APIC_LVT_ERROR, LVT_MASKED);
 	apic_write(APIC_DIVIDE, DIVIDE_16);
 	apic_write(APIC_LVT_TIMER, VECTOR_TIMER | (deadline ? LVT_DEADLINE : 0));
+}
+
+void apic_init(void)
+{
+	uint64_t base = enable();
+
+	if (!(base & APIC_BASE_X2))
+		page = device_map(base & PTE_ADDR);
+	pic_init();
+	set_up(LVT_EXTINT);
+	this_cpu()->apic_id = apic_id();
+}
+
+/* The old controller speaks to the first CPU only. */
+void apic_init_cpu(void)
+{
+	enable();
+	set_up(LVT_MASKED);
+}
+
+uint32_t apic_id(void)
+{
+	return page ? apic_read(APIC_ID) >> 24 : apic_read(APIC_ID);
+}
+
+void apic_send(uint32_t id, uint32_t command)
+{
+	if (!page) {
+		__asm__ volatile("mfence; lfence" : : : "memory"); /* the MSR's writes wait for nothing else */
+		msr_write(0x800 + APIC_COMMAND / 16, (uint64_t)id << 32 | command);
+		return;
+	}
+	apic_write(APIC_TARGET, id << 24);
+	apic_write(APIC_COMMAND, command);
+	while (apic_read(APIC_COMMAND) & COMMAND_PENDING)
+		cpu_relax();
 }
 
 bool apic_has_deadline(void)
@@ -142,7 +186,11 @@ bool interrupt(unsigned vector)
 	case VECTOR_TIMER:
 		this_cpu()->timer_tsc = 0;
 		apic_eoi();
-		serial_interrupt(); /* should its line be dead, typing is still heard now and then */
+		if (this_cpu()->id == 0)
+			serial_interrupt(); /* should its line be dead, typing is still heard now and then */
+		return true;
+	case VECTOR_KICK:
+		apic_eoi();
 		return true;
 	case VECTOR_SERIAL:
 		serial_interrupt();

@@ -154,7 +154,53 @@ refuse:
 	hlt
 	jmp	5b
 
+	/*
+	 * Another processor starts here, in real mode at a copy of these lines on a page below 1 MiB (smp.c), as
+	 * memory under the loader's control is not for sure. What follows is the first one's way, shorter.
+	 */
+	.code16
+	.globl	boot_ap_start, boot_ap_end
+boot_ap_start:
+	cli
+	movw	%cs, %ax
+	movw	%ax, %ds
+	lgdtl	boot_ap_gdt - boot_ap_start
+	movl	$0x11, %eax		/* caches on, protection on */
+	movl	%eax, %cr0
+	ljmpl	$0x10, $boot_ap32
+boot_ap_gdt:
+	.short	31
+	.long	boot_gdt
+boot_ap_end:
+	.code32
+boot_ap32:
+	movw	$0x18, %ax
+	movw	%ax, %ds
+	movw	%ax, %es
+	movw	%ax, %ss
+	movl	$CR4_PAE, %eax
+	movl	%eax, %cr4
+	movl	$boot_l4, %eax
+	movl	%eax, %cr3
+	movl	$MSR_EFER, %ecx
+	rdmsr
+	orl	$EFER_LME_NXE_SCE, %eax
+	wrmsr
+	movl	$CR0_PG_WP | 0x33, %eax	/* NE, ET, MP, PE */
+	movl	%eax, %cr0
+	ljmp	$8, $boot_ap_long
+
 	.code64
+boot_ap_long:
+	xorl	%eax, %eax
+	movl	%eax, %ds
+	movl	%eax, %es
+	movl	%eax, %ss
+	movl	%eax, %fs
+	movl	%eax, %gs
+	movabsq	$metal_ap_stack, %rax
+	jmp	*%rax
+
 boot_long:
 	xorl	%eax, %eax
 	movl	%eax, %ds
@@ -170,8 +216,10 @@ boot_long:
 boot_gdt:
 	.quad	0
 	.quad	0x00af9b000000ffff
+	.quad	0x00cf9b000000ffff
+	.quad	0x00cf93000000ffff
 boot_gdt_pointer:
-	.short	15
+	.short	31
 	.long	boot_gdt
 no_loader:
 	.asciz	"(xenopus) not started by a multiboot loader\r\n"
@@ -193,6 +241,15 @@ metal_start_stack:
 	leaq	cpu0_stack_top(%rip), %rsp
 	xorl	%ebp, %ebp
 	call	metal_start
+	ud2
+
+	/* ap_tables, ap_stack: of the one that is being started. */
+metal_ap_stack:
+	movq	ap_tables(%rip), %rax
+	movq	%rax, %cr3
+	movq	ap_stack(%rip), %rsp
+	xorl	%ebp, %ebp
+	call	metal_ap_start
 	ud2
 
 	/* Stacks, each behind a page that is never mapped. */

@@ -308,8 +308,3 @@ void plat_cpu_relax(unsigned spins)
 {
 	cpu_relax();
 }
-
-void plat_cpu_kick(unsigned pcpu)
-{
-	/* One CPU so far: it is running core code this very moment. */
-}

@@ -78,6 +78,21 @@ static bool set_audit(const char *at, size_t len)
 	return true;
 }
 
+static bool set_max_cpus(const char *at, size_t len)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < len && n <= MAX_PCPUS; i++) {
+		if (at[i] < '0' || at[i] > '9')
+			return false;
+		n = n * 10 + (unsigned)(at[i] - '0');
+	}
+	if (!n || n > MAX_PCPUS)
+		return false;
+	max_cpus = n;
+	return true;
+}
+
 static bool set_test_panic(const char *at, size_t len)
 {
 	static const char *const names[] = { "stack", "fault", "tables", NULL };
@@ -95,6 +110,7 @@ static const struct {
 } values[] = {
 	{ "audit=", "HYPERCALLS", set_audit },
 	{ "log-level=", "error|warn|info|debug", set_log_level },
+	{ "maxcpus=", "1..64", set_max_cpus },
 	{ "on-panic=", "halt|restart|poweroff", set_on_panic },
 	{ "on-reboot=", "stop|domain|machine", set_on_reboot },
 	{ "test-panic=", "stack|fault|tables", set_test_panic },
@@ -102,6 +118,10 @@ static const struct {
 
 static bool known(const char *at, size_t len)
 {
+	if (is(at, len, "nosmp")) {
+		max_cpus = 1;
+		return true;
+	}
 	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
 		if (is(at, len, flags[i].word)) {
 			*flags[i].set = true;
@@ -127,6 +147,7 @@ static void list(char *buf, size_t size)
 				       values[i].values);
 	for (unsigned i = 0; i < ARRAY_SIZE(flags) && n < size; i++)
 		n += (size_t)xsnprintf(buf + n, size - n, ", %s", flags[i].word);
+	n += (size_t)xsnprintf(buf + n, n < size ? size - n : 0, ", nosmp");
 	for (unsigned i = 0; protection_name(i) && n < size; i++)
 		n += (size_t)xsnprintf(buf + n, size - n, ", %s=on|off", protection_name(i));
 }

@@ -7,16 +7,6 @@
 
 enum { IST_NMI = 1, IST_DF, IST_MC, IST_DB };
 
-struct tss {
-	uint32_t reserved0;
-	uint64_t rsp[3];
-	uint64_t reserved1;
-	uint64_t ist[7];
-	uint64_t reserved2;
-	uint16_t reserved3;
-	uint16_t iomap;
-} __attribute__((packed));
-
 EXPOSED static uint64_t idt[512] __attribute__((aligned(4096)));
 EXPOSED static struct tss tss0 __attribute__((aligned(128)));
 EXPOSED static uint64_t gdt0[512] __attribute__((aligned(4096)));
@@ -74,23 +64,21 @@ static void load_gdt(uint64_t *gdt)
 			 : : "m"(p), "i"(HYP_CS), "r"(HYP_DS), "r"(0) : "rax", "memory");
 }
 
-void descriptors_init(void)
+void descriptors_load(struct percpu *p, struct tss *tss, uint64_t *gdt, uint64_t gdt_phys, const struct cpu_stacks *s)
 {
-	struct percpu *p = this_cpu();
 	struct table_pointer pointer = { sizeof(idt) - 1, (uintptr_t)idt };
 
-	tss0.rsp[0] = (uintptr_t)cpu0_trap_stack_top;
-	tss0.ist[IST_NMI - 1] = (uintptr_t)cpu0_nmi_stack_top;
-	tss0.ist[IST_DF - 1] = (uintptr_t)cpu0_df_stack_top;
-	tss0.ist[IST_MC - 1] = (uintptr_t)cpu0_mc_stack_top;
-	tss0.ist[IST_DB - 1] = (uintptr_t)cpu0_db_stack_top;
-	tss0.iomap = sizeof(tss0); /* no port for ring 3 */
-	fill_reserved_gdt(gdt0, &tss0);
-	fill_idt();
-	p->trap_stack = tss0.rsp[0];
-	p->reserved_gdt = gdt0;
-	p->reserved_gdt_phys = (uintptr_t)gdt0 - IMAGE_VIRT;
-	load_gdt(gdt0);
+	tss->rsp[0] = s->trap;
+	tss->ist[IST_NMI - 1] = s->nmi;
+	tss->ist[IST_DF - 1] = s->df;
+	tss->ist[IST_MC - 1] = s->mc;
+	tss->ist[IST_DB - 1] = s->db;
+	tss->iomap = sizeof(*tss); /* no port for ring 3 */
+	fill_reserved_gdt(gdt, tss);
+	p->trap_stack = s->trap;
+	p->reserved_gdt = gdt;
+	p->reserved_gdt_phys = gdt_phys;
+	load_gdt(gdt);
 	__asm__ volatile("ltr %w0" : : "r"(HYP_TSS));
 	__asm__ volatile("lldt %w0" : : "r"(0));
 	__asm__ volatile("lidt %0" : : "m"(pointer));
@@ -100,8 +88,20 @@ void descriptors_init(void)
 	msr_write(MSR_CSTAR, (uintptr_t)gate_syscall32);
 	msr_write(MSR_SFMASK, 0x47700); /* AC NT IOPL DF IF TF */
 	msr_write(MSR_SYSENTER_CS, HYP_CS);
-	msr_write(MSR_SYSENTER_ESP, (uintptr_t)cpu0_trap_stack_top);
+	msr_write(MSR_SYSENTER_ESP, s->trap);
 	msr_write(MSR_SYSENTER_EIP, (uintptr_t)gate_sysenter);
+}
+
+void descriptors_init(void)
+{
+	const struct cpu_stacks s = {
+		.trap = (uintptr_t)cpu0_trap_stack_top, .nmi = (uintptr_t)cpu0_nmi_stack_top,
+		.df = (uintptr_t)cpu0_df_stack_top, .mc = (uintptr_t)cpu0_mc_stack_top,
+		.db = (uintptr_t)cpu0_db_stack_top,
+	};
+
+	fill_idt();
+	descriptors_load(this_cpu(), &tss0, gdt0, (uintptr_t)gdt0 - IMAGE_VIRT, &s);
 }
 
 uint64_t empty_gdt_pte(void)

@@ -6,6 +6,7 @@
 #ifndef XENOPUS_METAL_H
 #define XENOPUS_METAL_H
 
+#include <xenopus/cpu.h>
 #include <xenopus/platform.h>
 #include <xenopus/domain.h>
 #include "../gate/gate_offsets.h"
@@ -18,6 +19,7 @@
  * @flush: CR3 must be loaded anew before a guest runs
  * @loaded: whose FPU, selectors, bases, debug registers and descriptor window this CPU holds
  * @timer_tsc: what the timer is set to, 0: off
+ * @apic_id: by which other CPUs reach it
  */
 struct percpu {
 	uint64_t host_rsp;
@@ -33,9 +35,12 @@ struct percpu {
 	struct vcpu *loaded;
 	unsigned last_domain; /* who has trained the branch predictors */
 	uint64_t timer_tsc;
+	uint32_t apic_id;
 	uint64_t *reserved_gdt; /* page 14 of every GDT used on this CPU */
 	uint64_t reserved_gdt_phys;
 };
+
+extern struct percpu cpu0;
 
 static inline struct percpu *this_cpu(void)
 {
@@ -75,6 +80,7 @@ extern char cpu0_stack_guard[], cpu0_stack_top[], cpu0_trap_stack_guard[], cpu0_
 	cpu0_mc_stack_guard[], cpu0_mc_stack_top[], cpu0_db_stack_guard[], cpu0_db_stack_top[];
 
 /* gate_metal.S */
+extern uint64_t gate_halt; /* NMIs halt the CPU they come to */
 extern uint64_t gate_hyp_cr3; /* the hypervisor's own tables */
 unsigned gate_enter(struct gate_vcpu *g);
 extern const char gate_syscall[], gate_syscall32[], gate_sysenter[], gate_stubs[];
@@ -129,6 +135,7 @@ void paging_init(void);
 void paging_damage(void); /* for the test of the next */
 unsigned paging_check(void); /* paging_check.c: how many entries are not what they should be */
 void *device_map(uint64_t phys); /* one page, uncached */
+uint64_t paging_add(uint64_t va); /* a new zeroed page of data there, before core_init(); where it is in memory */
 uint64_t idle_cr3(void);
 /**
  * paging_expose() - with split tables: what lies here is used before or after CR3 is the hypervisor's (a CPU's stacks
@@ -152,7 +159,24 @@ uint64_t window_show(struct metal_vcpu *m, unsigned page, const void *p); /* the
 uint64_t window_root(const struct domain *d);
 
 /* descriptors.c */
+struct tss {
+	uint32_t reserved0;
+	uint64_t rsp[3];
+	uint64_t reserved1;
+	uint64_t ist[7];
+	uint64_t reserved2;
+	uint16_t reserved3;
+	uint16_t iomap;
+} __attribute__((packed));
+
+/** struct cpu_stacks - tops of a CPU's stacks for what comes from ring 3 and for what must not fail. */
+struct cpu_stacks {
+	uint64_t trap, nmi, df, mc, db;
+};
+
 void descriptors_init(void);
+/** descriptors_load() - make and load the tables of CPU @p, the calling one, out of its own memory. */
+void descriptors_load(struct percpu *p, struct tss *tss, uint64_t *gdt, uint64_t gdt_phys, const struct cpu_stacks *s);
 uint64_t empty_gdt_pte(void);
 
 /* alternatives.c: instructions that not every processor gets; before the text is write-protected */
@@ -172,6 +196,13 @@ void protect_cpu(void);                           /* do it on this CPU */
 void metal_trap(struct hyp_frame *f);
 bool interrupt(unsigned vector); /* false: not one of ours */
 
+/* smp.c: the other CPUs */
+extern unsigned max_cpus; /* "maxcpus=", "nosmp": use no more */
+void smp_find(void);      /* from ACPI's tables, while they are shown */
+void smp_start(void);     /* into their waiting room; metal_info.pcpus is right from then on */
+void smp_go(void);        /* into the core's loop */
+void smp_halt(void);      /* at the end of the machine: the others stop where they are */
+
 /* fpu.c */
 void fpu_init(void);
 bool fpu_make(struct metal_vcpu *m);
@@ -182,6 +213,9 @@ void fpu_xcr0(uint64_t xcr0); /* what ring 3 sees in XCR0 */
 
 /* apic.c, clock.c */
 void apic_init(void);
+void apic_init_cpu(void); /* this CPU's, when the first one's is set up */
+uint32_t apic_id(void);
+void apic_send(uint32_t id, uint32_t command); /* an interrupt, or a start of another CPU */
 void apic_eoi(void);
 void pic_silence(void);
 void ioapic_find(void); /* before paging_init(), as acpi.h says */

@@ -3,6 +3,7 @@
  * Where the bare-metal home lies in every address space, for assembly, C and the linker script:
  *
  *	slot 258  0xffff810000000000  the image, at this plus its physical address; text RX, data NX
+ *	          + 256 GiB           per CPU beside the first 32 pages: stacks, struct percpu, TSS, GDT page (smp.c)
  *	slot 259  0xffff818000000000  per virtual CPU, 0x40000 each: GDT (16 pages), LDT (16 pages)
  *	          + 256 GiB           device registers (uncached)
  *	slot 260  0xffff820000000000  direct map of all memory, up to slot 271: 6 TiB
@@ -20,6 +21,7 @@
 #endif
 
 #define IMAGE_VIRT   ADDRESS(0xffff810000000000)
+#define CPU_VIRT     ADDRESS(0xffff814000000000)
 #define WINDOW_VIRT  ADDRESS(0xffff818000000000)
 #define DEVICE_VIRT  ADDRESS(0xffff81c000000000)
 #define DIRECT_VIRT  ADDRESS(0xffff820000000000)
@@ -43,6 +45,7 @@
 #define VECTOR_SERIAL   0xd4
 #define VECTOR_PIC      0xe0 /* 16 lines */
 #define VECTOR_TIMER    0xf0
+#define VECTOR_KICK     0xf2 /* another CPU wants this one in the core */
 #define VECTOR_SPURIOUS 0xff
 
 /* By which door the image was entered. */

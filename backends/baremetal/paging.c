@@ -133,6 +133,14 @@ void paging_init(void)
 		cr4_write(cr4_read() | CR4_PGE);
 }
 
+uint64_t paging_add(uint64_t va)
+{
+	uint64_t page = memory_early_alloc();
+
+	map_page(va, page | DATA_FLAGS);
+	return page;
+}
+
 uint64_t idle_cr3(void)
 {
 	return root;
@@ -195,18 +203,6 @@ void plat_base_changed(struct vcpu *v)
 	/* With split tables the core does not stand on the guest's. */
 	if (!split_tables)
 		cr3_write(p->cr3);
-}
-
-void plat_tlb_flush(uint64_t pcpus, enum plat_flush what, uint64_t va)
-{
-	struct percpu *p = this_cpu();
-
-	if (!(pcpus >> p->id & 1))
-		return;
-	if (what == PLAT_FLUSH_VA)
-		invlpg(va);
-	else
-		p->flush = true;
 }
 
 void plat_cache_flush(void)

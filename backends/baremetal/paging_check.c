@@ -78,14 +78,18 @@ static void check_leaf(struct check *c, uint64_t va, uint64_t e, unsigned level,
 		complain(c, va, e, "ring 3 may use it");
 	if (r.write && r.execute)
 		complain(c, va, e, "writable and executable");
-	if (slot == IMAGE_SLOT)
+	if (va >= CPU_VIRT && va < WINDOW_VIRT) {
+		if (r.execute)
+			complain(c, va, e, "a CPU's own memory that can be executed");
+	} else if (slot == IMAGE_SLOT) {
 		check_image(c, va, e, r, phys);
-	else if (slot == WINDOW_SLOT && r.execute)
+	} else if (slot == WINDOW_SLOT && r.execute) {
 		complain(c, va, e, "a window or device that can be executed");
-	else if (slot >= DIRECT_SLOT)
+	} else if (slot >= DIRECT_SLOT) {
 		check_direct(c, va, e, r, phys, size);
-	else if (slot < IMAGE_SLOT)
+	} else if (slot < IMAGE_SLOT) {
 		complain(c, va, e, "nothing of the hypervisor is there");
+	}
 }
 
 static uint64_t canonical(uint64_t va)

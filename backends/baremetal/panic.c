@@ -83,6 +83,7 @@ static void begin(void)
 	if (in_panic)
 		machine_end(END_PANIC);
 	in_panic = true;
+	smp_halt();
 }
 
 void panic_frame(const struct hyp_frame *f, const char *why)

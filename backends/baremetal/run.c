@@ -85,9 +85,9 @@ void plat_cpu_run(struct vcpu *v, struct trap *t)
 
 		if (!return_allowed(&v->gate.regs, t))
 			return;
-		if (p->cr3 != cr3 || p->flush) {
+		if (p->cr3 != cr3 || READ_ONCE(p->flush)) {
 			p->cr3 = cr3;
-			p->flush = false;
+			WRITE_ONCE(p->flush, false); /* before the load: a request in between is honoured by it */
 			if (!split_tables)
 				cr3_write(cr3);
 		}

@@ -10,7 +10,7 @@
 #include "bundle.h"
 #include "metal.h"
 
-EXPOSED static struct percpu cpu0 = { .self = &cpu0 };
+EXPOSED struct percpu cpu0 = { .self = &cpu0 };
 
 void metal_start(uint64_t info, unsigned door);
 
@@ -60,6 +60,7 @@ void metal_start(uint64_t info, unsigned door)
 	power_init();
 	clock_find();
 	ioapic_find();
+	smp_find();
 	memory_init();
 	protection_init();
 	alternatives_apply();
@@ -72,6 +73,7 @@ void metal_start(uint64_t info, unsigned door)
 	apic_init();
 	ioapic_init();
 	clock_init();
+	smp_start();
 	metal_info.frames = memory_frames();
 	xlog(LOG_INFO, "started by %s: %llu MiB up to the last frame, TSC %u kHz", boot_info.door,
 	     (unsigned long long)metal_info.frames >> 8, metal_info.tsc_khz);
@@ -90,6 +92,7 @@ void metal_start(uint64_t info, unsigned door)
 	     (unsigned long long)(tsc_read() / metal_info.tsc_khz));
 	milestones.first_instruction = tsc_read();
 	serial_interrupts();
+	smp_go();
 	core_cpu_loop();
 	plat_panic("the core's loop has ended");
 }

@@ -317,7 +317,12 @@ gate_bad_fast_iret:
 	.balign	16
 gate_nmi:
 	lock incq gate_nmis(%rip)
+	cmpq	$0, gate_halt(%rip)	/* another CPU has ended the machine */
+	jne	1f
 	iretq
+1:	cli
+	hlt
+	jmp	1b
 
 /* One stub per vector, 16 bytes each; those whose exception has no error code push one. */
 	.globl	gate_stubs
@@ -368,9 +373,11 @@ gate_load_\reg:
 	loader	gs, swapgs
 
 	.section .exposed, "aw"
-	.globl	gate_nmis, gate_hyp_cr3
+	.globl	gate_nmis, gate_halt, gate_hyp_cr3
 	.balign	8
 gate_nmis:
+	.quad	0
+gate_halt:
 	.quad	0
 gate_hyp_cr3:
 	.quad	0
