@@ -15,6 +15,11 @@ void channel_open(void)
 	is_open = in8(DEBUGCON_PORT) == DEBUGCON_PORT;
 }
 
+bool channel_is_open(void)
+{
+	return is_open;
+}
+
 static void put(const char *buf, size_t len)
 {
 	while (len--)

@@ -244,6 +244,7 @@ void screen_line(const char *head, const char *line, size_t len);
 
 /* channel.c */
 void channel_open(void); /* "debugcon" */
+bool channel_is_open(void);
 bool channel_line(const char *head, const char *line, size_t len); /* false: there is no channel */
 /** last_words() - the one line that tells why the machine, or a domain, ends. */
 void last_words(const char *line);

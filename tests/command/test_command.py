@@ -134,7 +134,7 @@ def stats(verdict):
     headings, rows = tables('metal')
     verdict.check(len(headings) == 4, f'headings: {headings}')
     verdict.check(rows.get('set_trap_table') == '32' and int(rows.get('console_io', 0)) > 10, 'wrong counts')
-    if os.access('/dev/kvm', os.R_OK | os.W_OK):
+    if boot.kvm_usable():
         hosted_headings, hosted = tables('kvm')
         verdict.check(headings == hosted_headings, 'other headings')
         # What is printed depends on the host.

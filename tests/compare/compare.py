@@ -35,7 +35,7 @@ HOST = re.compile(r'skip (\w+: .*\bthis host\b|watchpoint the host does not arm 
 def homes():
     """Those that can be used here; bare metal is one of them."""
     found = ['metal']
-    if os.access('/dev/kvm', os.R_OK | os.W_OK):
+    if boot.kvm_usable():
         found.insert(0, 'kvm')
     else:
         print('no usable /dev/kvm: on bare metal only')

@@ -13,6 +13,9 @@ import re
 import subprocess
 import sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../boot'))
+import boot  # noqa: E402
+
 TIMEOUT = 100
 # Of a guest with little memory, so that many can be tested at once.
 OPTIONS = ['--memory', '64']
@@ -71,9 +74,7 @@ def judge(mode, status, text, known=()):
 
 def main():
     mode, xenopus, guest = sys.argv[1:]
-    if not os.access('/dev/kvm', os.R_OK | os.W_OK):
-        print('skipped: no usable /dev/kvm')
-        return 77
+    boot.require_kvm()
     status, text = run(xenopus, guest)
     print(text)
     why = judge(mode, status, text)

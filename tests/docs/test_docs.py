@@ -12,6 +12,9 @@ import shutil
 import subprocess
 import sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../boot'))
+import boot  # noqa: E402
+
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MAN_PAGE = os.path.join(TREE, 'man/xenopus.1')
 
@@ -59,9 +62,7 @@ def options():
 
 def probe():
     """The line about the host that docs/hosted.md shows and explains has the parts that -v prints."""
-    if not os.access('/dev/kvm', os.R_OK | os.W_OK):
-        print('skipped: no usable /dev/kvm')
-        sys.exit(77)
+    boot.require_kvm()
     done = subprocess.run([os.environ['XENOPUS'], 'run', '-v', os.environ['XENOPUS_GUEST']],
                           stdin=subprocess.DEVNULL, capture_output=True, check=True)
 
