@@ -132,14 +132,15 @@ static bool load_guest(struct pcpu *p, struct kvcpu *k, struct vcpu *v, struct t
 
 	if (machine.nr_pcpus > 1 && flush_gen != k->flush_seen && machine.traits.host_stores_unseen)
 		pt_collect(p);
+	/* First: a KVM vCPU that served another domain before still has that one's tables, which may be gone. */
+	if (k->sregs->cr3 != gate_cr3(&v->gate))
+		k->sregs->cr3 = gate_cr3(&v->gate);
 	if (p->nr_selfcopy || p->nr_stores > GATE_STORES)
 		pt_drain(p, k);
 	if (!return_segments(k, v, &t->vector, &t->error)) {
 		t->cause = TRAP_BAD_RETURN;
 		return false;
 	}
-	if (k->sregs->cr3 != gate_cr3(&v->gate))
-		k->sregs->cr3 = gate_cr3(&v->gate);
 	if (p->nr_stores || flush) {
 		load_through_stub(p, k, v, flush);
 		p->exits[EXIT_STORES]++;

@@ -108,6 +108,7 @@ static void dump(struct guest *g)
 	g_autofree char *path = g_build_filename(crash_dir, name, NULL);
 	g_autoptr(GError) error = NULL;
 
+	g_mkdir_with_parents(crash_dir, 0700);
 	if (coredump_write(g, path, &error))
 		guest_event("core-dumped", g, path);
 	else
