@@ -95,7 +95,7 @@ static bool set_max_cpus(const char *at, size_t len)
 
 static bool set_test_panic(const char *at, size_t len)
 {
-	static const char *const names[] = { "stack", "fault", "tables", NULL };
+	static const char *const names[] = { "stack", "fault", "tables", "other", NULL };
 	int n = choice(at, len, names);
 
 	if (n >= 0)
@@ -113,7 +113,7 @@ static const struct {
 	{ "maxcpus=", "1..64", set_max_cpus },
 	{ "on-panic=", "halt|restart|poweroff", set_on_panic },
 	{ "on-reboot=", "stop|domain|machine", set_on_reboot },
-	{ "test-panic=", "stack|fault|tables", set_test_panic },
+	{ "test-panic=", "stack|fault|tables|other", set_test_panic },
 };
 
 static bool known(const char *at, size_t len)

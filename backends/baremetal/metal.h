@@ -201,6 +201,10 @@ extern unsigned max_cpus; /* "maxcpus=", "nosmp": use no more */
 void smp_find(void);      /* from ACPI's tables, while they are shown */
 void smp_start(void);     /* into their waiting room; metal_info.pcpus is right from then on */
 void smp_go(void);        /* into the core's loop */
+struct stack {
+	uint64_t guard, top; /* the page that is not mapped, and where the stack began */
+};
+bool smp_stack_of(uint64_t rsp, struct stack *s); /* false: it is on none of theirs */
 void smp_halt(void);      /* at the end of the machine: the others stop where they are */
 
 /* fpu.c */
@@ -283,8 +287,9 @@ void home_incomplete(void); /* something that was asked for could not be: the ma
 /* cmdline.c */
 extern bool check_tables; /* "check-tables": before the first guest starts */
 extern bool debug_exit; /* "debug-exit": tell QEMU's isa-debug-exit how it ended */
-/* "test-panic=": overrun the stack, touch what is not mapped, make text writable: to see that it is found and told. */
-extern enum test_panic { TEST_NO_PANIC, TEST_STACK, TEST_FAULT, TEST_TABLES } test_panic;
+/* "test-panic=": overrun the stack (of another CPU), touch what is not mapped, make text writable, to see it found and told. */
+uint64_t overrun_stack(uint64_t depth);
+extern enum test_panic { TEST_NO_PANIC, TEST_STACK, TEST_FAULT, TEST_TABLES, TEST_OTHER } test_panic;
 void cmdline_parse(const char *line);
 
 #endif

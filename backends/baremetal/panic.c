@@ -12,18 +12,23 @@ static bool is_text(uint64_t a)
 	return a >= (uintptr_t)image_text_start && a < (uintptr_t)image_rodata_start;
 }
 
-/* Up to the end of whichever stack @rsp lies on. */
-static const uint64_t *stack_end(uint64_t rsp)
+/* The stack @rsp lies on, or on the guard page of which it has run. */
+static bool stack_of(uint64_t rsp, struct stack *s)
 {
-	const char *const tops[] = { cpu0_stack_top, cpu0_trap_stack_top, cpu0_nmi_stack_top,
-				     cpu0_df_stack_top, cpu0_mc_stack_top, cpu0_db_stack_top };
-	const char *const guards[] = { cpu0_stack_guard, cpu0_trap_stack_guard, cpu0_nmi_stack_guard,
-				       cpu0_df_stack_guard, cpu0_mc_stack_guard, cpu0_db_stack_guard };
+	static const struct {
+		const char *guard, *top;
+	} first[] = {
+		{ cpu0_stack_guard, cpu0_stack_top }, { cpu0_trap_stack_guard, cpu0_trap_stack_top },
+		{ cpu0_nmi_stack_guard, cpu0_nmi_stack_top }, { cpu0_df_stack_guard, cpu0_df_stack_top },
+		{ cpu0_mc_stack_guard, cpu0_mc_stack_top }, { cpu0_db_stack_guard, cpu0_db_stack_top },
+	};
 
-	for (unsigned i = 0; i < ARRAY_SIZE(tops); i++)
-		if (rsp >= (uintptr_t)guards[i] + PAGE_SIZE && rsp < (uintptr_t)tops[i])
-			return (const uint64_t *)(const void *)tops[i];
-	return NULL;
+	for (unsigned i = 0; i < ARRAY_SIZE(first); i++) {
+		*s = (struct stack){ (uintptr_t)first[i].guard, (uintptr_t)first[i].top };
+		if (rsp >= s->guard && rsp < s->top)
+			return true;
+	}
+	return smp_stack_of(rsp, s);
 }
 
 static void print_address(uint64_t a)
@@ -37,36 +42,23 @@ static void print_address(uint64_t a)
 		xlog(LOG_ERROR, "  %#llx", (unsigned long long)a);
 }
 
-/* @rsp on a guard page is a stack overrun: its contents begin behind that page. */
-static uint64_t off_guard(uint64_t rsp)
-{
-	const char *const guards[] = { cpu0_stack_guard, cpu0_trap_stack_guard, cpu0_nmi_stack_guard,
-				       cpu0_df_stack_guard, cpu0_mc_stack_guard, cpu0_db_stack_guard };
-
-	for (unsigned i = 0; i < ARRAY_SIZE(guards); i++) {
-		uint64_t g = (uintptr_t)guards[i];
-
-		if (rsp >= g && rsp <= g + PAGE_SIZE) {
-			xlog(LOG_ERROR, "a stack has overrun");
-			return g + PAGE_SIZE;
-		}
-	}
-	return rsp;
-}
-
 static void backtrace(uint64_t rip, uint64_t rsp)
 {
-	const uint64_t *p, *end;
+	struct stack s = { 0, 0 };
 	unsigned n = 0;
 
-	rsp = off_guard(rsp);
-	p = (const uint64_t *)(uintptr_t)((rsp + 7) & ~UINT64_C(7));
-	end = stack_end(rsp);
+	/* Exactly at the guard page's end is overrun as well: the next push would have been on it. */
+	if (stack_of(rsp, &s) && rsp <= s.guard + PAGE_SIZE) {
+		xlog(LOG_ERROR, "a stack has overrun");
+		rsp = s.guard + PAGE_SIZE;
+	}
 	xlog(LOG_ERROR, "backtrace:");
 	print_address(rip);
-	for (; end && p < end && n < 24; p++) {
-		if (is_text(*p)) {
-			print_address(*p);
+	for (rsp = (rsp + 7) & ~UINT64_C(7); rsp < s.top && n < 24; rsp += 8) {
+		uint64_t a = *(const uint64_t *)(uintptr_t)rsp;
+
+		if (is_text(a)) {
+			print_address(a);
 			n++;
 		}
 	}

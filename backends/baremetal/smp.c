@@ -110,6 +110,8 @@ void metal_ap_start(void)
 	apic_init_cpu();
 	__atomic_add_fetch(&arrived, 1, __ATOMIC_RELEASE);
 	wait_for_go();
+	if (test_panic == TEST_OTHER && n == 1)
+		xlog(LOG_ERROR, "still here: %llu", (unsigned long long)overrun_stack(1));
 	core_cpu_loop();
 	plat_panic("the core's loop has ended");
 }
@@ -232,4 +234,20 @@ void plat_tlb_flush(uint64_t pcpus, enum plat_flush what, uint64_t va)
 		invlpg(va);
 	else
 		p->flush = true;
+}
+
+bool smp_stack_of(uint64_t rsp, struct stack *s)
+{
+	/* First page and number of pages; the page before is not mapped. */
+	static const unsigned char stacks[][2] = { { PAGE_MAIN, 8 }, { PAGE_TRAP, 2 }, { PAGE_NMI, 1 }, { PAGE_DF, 2 },
+						   { PAGE_MC, 2 }, { PAGE_DB, 2 } };
+	uint64_t cpu = (rsp - CPU_VIRT) / (CPU_PAGES * PAGE_SIZE);
+
+	for (unsigned i = 0; cpu < MAX_PCPUS && i < ARRAY_SIZE(stacks); i++) {
+		*s = (struct stack){ page_va((unsigned)cpu, stacks[i][0] - 1u),
+				     page_va((unsigned)cpu, stacks[i][0] + stacks[i][1]) };
+		if (rsp >= s->guard && rsp < s->top)
+			return true;
+	}
+	return false;
 }

@@ -15,7 +15,7 @@ EXPOSED struct percpu cpu0 = { .self = &cpu0 };
 void metal_start(uint64_t info, unsigned door);
 
 /* Deeper than any stack, so that it ends on the guard page. */
-__attribute__((noinline)) static uint64_t overrun_stack(uint64_t depth)
+__attribute__((noinline)) uint64_t overrun_stack(uint64_t depth)
 {
 	volatile uint64_t here[64] = { depth };
 

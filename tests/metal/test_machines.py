@@ -85,7 +85,8 @@ def main():
         metal.make_bundle(large, worker, memory=LARGE, arguments=['touch'])
         sizes(judge, small)
         for n in PROCESSORS:
-            judge(f'{n} processors', metal.boot(small, options=['-smp', str(n)]), r'^worker: 1 passed, 0 failed$')
+            judge(f'{n} processors', metal.boot(small, 'check-tables', options=['-smp', str(n)]),
+                  r'^worker: 1 passed, 0 failed$', f'{n} of {n} processors$', 'page tables: .* 0 wrong$')
         for xpti in 'on', 'off':
             judge(f'page tables, xpti={xpti}', metal.boot(small, f'check-tables xpti={xpti}'),
                   r'page tables: [0-9]{3,} entries, [0-9]+ of them in guests. tables, 0 wrong$')

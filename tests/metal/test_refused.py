@@ -60,6 +60,8 @@ PANICS = {
     'stack': [r'panic: exception in the hypervisor: vector 8\b', 'a stack has overrun', r'( overrun_stack\+0x[^$]*){10}'],
     'fault': [r'panic: exception in the hypervisor: vector 14 error 0 cr2 0x1000 ', r'^\(xenopus\) rip 0x\w+ cs 0xe008 ',
               r'^\(xenopus\) r13 ', r'backtrace:\n.* read_nothing\+0.*\n.* metal_start\+0x'],
+    # On another processor, after the guest has started.
+    'other': [r'panic: exception in the hypervisor: vector 8\b', 'a stack has overrun', r'( overrun_stack\+0x[^$]*){10}'],
     'tables check-tables': [r'page tables: 0x\w+, entry 0x\w+: writable and executable',
                             r'panic: the page tables are wrong'],
 }
@@ -68,7 +70,7 @@ PANICS = {
 def panics_are_told(bundle):
     bad = 0
     for how, patterns in PANICS.items():
-        run = metal.boot(bundle, f'test-panic={how} log-level=error', memory=128, limit=60)
+        run = metal.boot(bundle, f'test-panic={how} log-level=error', memory=128, limit=60, options=['-smp', '2'])
         missing = [p for p in patterns if not re.search(p, run.text, re.M)]
         good = run.status == 3 and not missing
         print(f'ok a panic: {how}' if good else f'FAIL {how}: status {run.status}, no {missing}\n{run.text}')
