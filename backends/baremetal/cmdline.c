@@ -4,6 +4,7 @@
  * refused, and the refusal lists them. docs/metal.md says what each does.
  */
 #include <xenopus/mm.h>
+#include <xenopus/sched.h>
 #include "bundle.h"
 #include "metal.h"
 
@@ -93,6 +94,17 @@ static bool set_max_cpus(const char *at, size_t len)
 	return true;
 }
 
+static bool set_sched(const char *at, size_t len)
+{
+	char name[16];
+
+	if (len >= sizeof(name))
+		return false;
+	memcpy(name, at, len);
+	name[len] = 0;
+	return sched_choose_policy(name);
+}
+
 static bool set_test_panic(const char *at, size_t len)
 {
 	static const char *const names[] = { "stack", "fault", "tables", "other", NULL };
@@ -113,6 +125,7 @@ static const struct {
 	{ "maxcpus=", "1..64", set_max_cpus },
 	{ "on-panic=", "halt|restart|poweroff", set_on_panic },
 	{ "on-reboot=", "stop|domain|machine", set_on_reboot },
+	{ "sched=", "bvt|credit|rr", set_sched },
 	{ "test-panic=", "stack|fault|tables|other", set_test_panic },
 };
 

@@ -73,7 +73,7 @@ void balance_move(struct run_queue *q, struct vcpu *v, unsigned pcpu, enum sched
 	struct run_queue *to = sched_queue(pcpu);
 
 	queue_leave(q, v);
-	WRITE_ONCE(v->sched.pcpu, pcpu);
+	__atomic_store_n(&v->sched.pcpu, pcpu, __ATOMIC_RELEASE);
 	queue_unlock(q);
 	queue_lock(to);
 	/* In between it may have gone to sleep, and even have been moved again. */

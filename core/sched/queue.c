@@ -72,9 +72,10 @@ void queue_unlock(struct run_queue *q)
 	spin_unlock(&q->lock, LOCK_RUNQ);
 }
 
+/* Acquire: whoever finds it moved here sees what was done under the lock it came from. */
 unsigned sched_pcpu(const struct vcpu *v)
 {
-	return READ_ONCE(v->sched.pcpu);
+	return __atomic_load_n(&v->sched.pcpu, __ATOMIC_ACQUIRE);
 }
 
 struct run_queue *queue_lock_vcpu(const struct vcpu *v)

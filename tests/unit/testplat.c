@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "testplat.h"
 
@@ -28,8 +29,11 @@ __attribute__((noreturn, format(printf, 1, 2))) static void violation(const char
 
 static void record(enum tp_call call, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
-	struct tp_record *r = &tp.record[tp.records++ % TP_RECORDS];
+	struct tp_record *r;
 
+	if (tp.threaded)
+		return;
+	r = &tp.record[tp.records++ % TP_RECORDS];
 	tp.calls[call]++;
 	*r = (struct tp_record){call, {a, b, c, d}};
 }
@@ -199,9 +203,16 @@ void plat_cache_flush(void)
 
 /* ---- running guests ---- */
 
+static _Thread_local unsigned thread_cpu;
+
+void testplat_thread_is(unsigned cpu)
+{
+	thread_cpu = cpu;
+}
+
 unsigned plat_cpu_id(void)
 {
-	return tp.cpu;
+	return tp.threaded ? thread_cpu : tp.cpu;
 }
 
 void plat_cpu_run(struct vcpu *v, struct trap *t)
@@ -324,6 +335,12 @@ void plat_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 
 uint64_t plat_tsc(void)
 {
+	struct timespec t;
+
+	if (tp.threaded) {
+		clock_gettime(CLOCK_MONOTONIC, &t);
+		return (uint64_t)t.tv_sec * NSEC_PER_SEC + (uint64_t)t.tv_nsec;
+	}
 	return tp.tsc += tp.tsc_step;
 }
 
@@ -334,7 +351,8 @@ uint64_t plat_wallclock_ns(void)
 
 void plat_timer_set(uint64_t tsc)
 {
-	tp.timer = tsc;
+	if (!tp.threaded)
+		tp.timer = tsc;
 	record(TP_TIMER_SET, tsc, 0, 0, 0);
 }
 

@@ -72,6 +72,7 @@ struct tp_vcpu {
  * frequency)
  * @wallclock_ns: plat_wallclock_ns() at TSC 0
  * @cpu: what plat_cpu_id() returns
+ * @threaded: each thread is a physical CPU (testplat_thread_is()), the clock is the host's, and nothing is recorded
  * @run: stands for the guest in plat_cpu_run(); NULL: TRAP_KICK at once
  * @idle: called by plat_cpu_idle(); NULL: the clock jumps to the timer's deadline
  * @poll: called by plat_poll(), may be NULL
@@ -92,6 +93,7 @@ struct testplat {
 	uint64_t tsc, tsc_step, wallclock_ns;
 	uint64_t timer;
 	unsigned cpu;
+	bool threaded;
 	void (*run)(struct vcpu *v, struct trap *t);
 	void (*idle)(void);
 	void (*poll)(void);
@@ -116,6 +118,8 @@ void testplat_clear(void);
 /** testplat_last() - the newest record of @call, NULL when there is none among the last TP_RECORDS.
  */
 const struct tp_record *testplat_last(enum tp_call call);
+/** testplat_thread_is() - the calling thread is physical CPU @cpu; with tp.threaded. */
+void testplat_thread_is(unsigned cpu);
 /** tp_vcpu() - the home's state of @v. */
 struct tp_vcpu *tp_vcpu(struct vcpu *v);
 

@@ -7,6 +7,7 @@
 #include <xenopus/features.h>
 #include <xenopus/lib.h>
 #include <xenopus/mm.h>
+#include <xenopus/sched.h>
 #include "../machine.h"
 #include "cmd.h"
 #include "run.h"
@@ -15,7 +16,7 @@
 #define GDB_PORT       "1234"
 
 static struct {
-	char *home, *log_level, *kvm;
+	char *home, *sched, *log_level, *kvm;
 	gint gdb, audit, pcpus;
 	gboolean stats, verbose, no_cache, no_attendant, paused;
 } opt;
@@ -25,6 +26,8 @@ static const GOptionEntry entries[] = {
 	  "Where: kvm, or metal, in a machine emulated by QEMU (kvm if it can be used)", "HOME" },
 	{ "pcpus", 'p', 0, G_OPTION_ARG_INT, &opt.pcpus,
 	  "Physical CPUs of the machine (as many as virtual ones, if the host has so many)", "N" },
+	{ "sched", 0, 0, G_OPTION_ARG_STRING, &opt.sched,
+	  "How virtual CPUs share physical ones: bvt, credit or rr (bvt)", "POLICY" },
 	{ "stats", 's', 0, G_OPTION_ARG_NONE, &opt.stats,
 	  "At the end print exits, hypercalls, page-table stores and times", NULL },
 	{ "log-level", 'l', 0, G_OPTION_ARG_STRING, &opt.log_level,
@@ -75,6 +78,9 @@ static int check_options(void)
 		return cmd_error(STATUS_USAGE, "an audit every %d hypercalls: give 1 or more", opt.audit);
 	if (opt.pcpus < 0 || opt.pcpus > MAX_PCPUS)
 		return cmd_error(STATUS_USAGE, "%d physical CPUs: give 1 to %d", opt.pcpus, MAX_PCPUS);
+	if (opt.sched && !sched_choose_policy(opt.sched))
+		return cmd_error(STATUS_USAGE, "unknown scheduler '%s': use one of %s", opt.sched,
+				 sched_policy_names());
 	if (opt.paused && !opt.gdb)
 		return cmd_error(STATUS_USAGE, "--paused waits for gdb: give --gdb, too");
 	return 0;

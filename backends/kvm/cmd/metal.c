@@ -87,8 +87,9 @@ static char **command_line(const struct run *r, const char *qemu, const char *im
 	g_ptr_array_add(words, g_strdup("-kernel"));
 	g_ptr_array_add(words, g_strdup(image));
 	g_ptr_array_add(words, g_strdup("-append"));
-	g_ptr_array_add(words, g_strdup_printf("debug-exit debugcon audit=%u log-level=%s%s", mm_audit_every,
-					       options_log_levels[log_threshold], r->stats ? " stats" : ""));
+	g_ptr_array_add(words, g_strdup_printf("debug-exit debugcon audit=%u log-level=%s sched=%s%s", mm_audit_every,
+					       options_log_levels[log_threshold], sched_policy_name(),
+					       r->stats ? " stats" : ""));
 	if (r->gdb_port) {
 		g_ptr_array_add(words, g_strdup("-gdb"));
 		g_ptr_array_add(words, g_strdup_printf("tcp:127.0.0.1:%d", r->gdb_port));
