@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Clients that are not well: each gets one message that says so, the machine and its other clients go on."""
+
+import json
+import os
+import random
+import stat
+import subprocess
+import time
+
+import served
+from served import boot
+
+GOOD = b'{"jsonrpc":"2.0","id":1,"method":"machine.info"}\n'
+
+
+def refused(verdict, machine, name, data, code, more=b''):
+    client = served.Client(machine)
+    client.send(data)
+    answer = client.message()
+    print(f'{name}: {answer}')
+    verdict.check(answer is not None and answer.get('error', {}).get('code') == code, f'{name}: not error {code}')
+    verdict.check(answer is not None and len(answer['error']['message']) > 10, f'{name}: no words')
+    if more:
+        client.send(more)
+        verdict.check((client.message() or {}).get('result') is not None, f'{name}: no answer after it')
+    client.close()
+
+
+def rubbish(verdict, machine):
+    def request(**members):
+        return json.dumps({'jsonrpc': '2.0', 'id': 1, **members}).encode() + b'\n'
+    refused(verdict, machine, 'no JSON', b'hello there\n', -32700, GOOD)
+    refused(verdict, machine, 'half JSON', b'{"jsonrpc":\n', -32700, GOOD)
+    refused(verdict, machine, 'no UTF-8', b'{"a":"\xff\xfe"}\n', -32700, GOOD)
+    refused(verdict, machine, 'a zero byte', b'{"a":"\0"}\n', -32700, GOOD)
+    refused(verdict, machine, 'nested', b'[' * 100 + b']' * 100 + b'\n', -32700, GOOD)
+    refused(verdict, machine, 'nested deeply', b'{"a":' * 40000 + b'1' + b'}' * 40000 + b'\n', -32700, GOOD)
+    refused(verdict, machine, 'brackets in a string', request(method='[' * 100), -32601, GOOD)
+    refused(verdict, machine, 'a batch', b'[' + GOOD[:-1] + b']\n', -32600, GOOD)
+    refused(verdict, machine, 'a number', b'17\n', -32600, GOOD)
+    refused(verdict, machine, 'no version', b'{"id":1,"method":"machine.info"}\n', -32600, GOOD)
+    refused(verdict, machine, 'an object as id', request(id={}, method='machine.info'), -32600, GOOD)
+    refused(verdict, machine, 'a number as method', request(method=3), -32600, GOOD)
+    refused(verdict, machine, 'no such method', request(method='machine.explode'), -32601, GOOD)
+    refused(verdict, machine, 'params as a list', request(method='machine.info', params=[1]), -32602, GOOD)
+    refused(verdict, machine, 'an unknown param', request(method='machine.info', params={'x': 1}), -32602, GOOD)
+    refused(verdict, machine, 'a missing param', request(method='domain.pause', params={}), -32602, GOOD)
+    refused(verdict, machine, 'a wrong kind', request(method='domain.pause', params={'domain': []}), -32602, GOOD)
+    refused(verdict, machine, 'no such domain', request(method='domain.pause', params={'domain': 'x'}), 2, GOOD)
+    refused(verdict, machine, 'a huge domain id', request(method='domain.pause', params={'domain': 1 << 40}), 2, GOOD)
+    refused(verdict, machine, 'too many CPUs', request(method='domain.create', params={
+        'name': 'x', 'kernel': '/x', 'vcpus': 65}), -32602, GOOD)
+    refused(verdict, machine, 'a relative kernel', request(method='domain.create', params={
+        'name': 'x', 'kernel': 'x'}), -32602, GOOD)
+    refused(verdict, machine, 'no such kernel', request(method='domain.create', params={
+        'name': 'x', 'kernel': '/nowhere/x'}), 1, GOOD)
+    refused(verdict, machine, 'a number as name', request(method='domain.create', params={
+        'name': '12', 'kernel': served.WORKER}), 1, GOOD)
+    refused(verdict, machine, 'too much memory', request(method='domain.create', params={
+        'name': 'x', 'kernel': served.WORKER, 'memory': 4096}), 1, GOOD)
+
+
+def too_much(verdict, machine):
+    """100 MB without an end: refused after a little, and not kept."""
+    client = served.Client(machine)
+    sent = 0
+    while sent < 100 << 20 and client.send(b'x' * (1 << 20)):
+        sent += 1 << 20
+    answer = client.message()
+    print(f'100 MB: {sent >> 20} MB went, {answer}')
+    verdict.check(answer is not None and answer['error']['code'] == -32600, '100 MB: no refusal')
+    verdict.check(sent < 50 << 20, '100 MB: the machine took them')
+    client.close()
+
+
+def hanging(verdict, machine):
+    """Half a message, an answer that is not read, silence: none of them holds up anybody."""
+    half, silent = served.Client(machine), served.Client(machine)
+    half.send(GOOD[:20])
+    deaf = served.Client(machine)
+    deaf.socket.setblocking(False)
+    try:
+        while True:
+            deaf.socket.send(GOOD * 100)
+    except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+        pass
+    began = time.monotonic()
+    verdict.check(machine.verb('list').returncode == 0, 'hanging clients: list failed')
+    verdict.check(time.monotonic() - began < 10, 'hanging clients: list took long')
+    answer = half.message()
+    verdict.check(answer is not None and 'did not come' in answer['error']['message'], f'half a message: {answer}')
+    verdict.check(half.message() is None, 'half a message: not dropped')
+    silent.send(GOOD)
+    verdict.check(silent.message() is not None, 'a silent client was dropped')
+    for client in (half, silent, deaf):
+        client.close()
+
+
+def crowd(verdict, machine):
+    """Far more than there is room for: the last are told, the others work."""
+    crowd_of = [served.Client(machine) for _ in range(300)]
+    answer = crowd_of[-1].message()
+    verdict.check(answer is not None and 'too many' in answer['error']['message'], f'a crowd: {answer}')
+    verdict.check('result' in crowd_of[0].call('machine.info'), 'a crowd: the first one has no answer')
+    for client in crowd_of:
+        client.close()
+    verdict.check(machine.verb('info').returncode == 0, 'after a crowd: no answer')
+
+
+def noise(verdict, machine):
+    """Random bytes, and good messages with random damage."""
+    rng = random.Random(4)
+    sample = json.dumps({'jsonrpc': '2.0', 'id': 1, 'method': 'domain.create', 'params': {
+        'name': 'noise', 'kernel': '/nowhere', 'memory': 16, 'on_crash': 'restart'}}).encode()
+    for turn in range(300):
+        data = bytearray(rng.randbytes(rng.randrange(400)) if turn % 3 == 0 else sample)
+        for _ in range(rng.randrange(4)):
+            if data:
+                data[rng.randrange(len(data))] = rng.randrange(256)
+        client = served.Client(machine)
+        client.send(bytes(data) + b'\n' + GOOD)
+        if turn % 2:
+            client.message()
+        client.close()
+    verdict.check(machine.verb('info').returncode == 0, 'after noise: no answer')
+    verdict.check(machine.states() == {}, f'after noise: {machine.states()}')
+
+
+def who(verdict, machine):
+    """The socket is the owner's alone; somebody else is turned away even where he can reach it."""
+    verdict.check(stat.S_IMODE(os.stat(machine.socket).st_mode) == 0o600, 'the socket is not private')
+    if os.geteuid() == 0:
+        os.chmod(machine.top.name, 0o755)
+        os.chmod(machine.socket, 0o666)
+        done = subprocess.run(['python3', '-c', 'import socket, sys; s = socket.socket(socket.AF_UNIX); '
+                               's.connect(sys.argv[1]); print(s.recv(1000))', machine.socket],
+                              capture_output=True, check=False, user=65534, group=65534, extra_groups=[])
+        os.chmod(machine.socket, 0o600)
+        verdict.check(b'another user' in done.stdout, f'another user: {done.stdout} {done.stderr}')
+    second = subprocess.run([boot.xenopus(), 'serve', '--socket', machine.socket, '-m', '64'],
+                            capture_output=True, timeout=30, check=False)
+    verdict.check(second.returncode == 1 and b'another machine' in second.stderr, f'a second machine: {second}')
+    verdict.check(machine.verb('info').returncode == 0, 'after a second machine: no answer')
+
+
+def main():
+    boot.require_kvm()
+    verdict = boot.Verdict()
+    with served.Machine() as machine:
+        rubbish(verdict, machine)
+        too_much(verdict, machine)
+        who(verdict, machine)
+        noise(verdict, machine)
+        crowd(verdict, machine)
+        hanging(verdict, machine)
+        fds = len(os.listdir(f'/proc/{machine.process.pid}/fd'))
+        verdict.check(fds < 40, f'{fds} files are open in the end')
+        verdict.check(machine.end() == 0, 'the machine did not end well')
+        verdict.check(not os.path.exists(machine.socket), 'the socket is still there')
+    verdict.finish()
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,295 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The verbs, with guests of our own: what they do, what they print, what they refuse.
+
+usage: test_verbs.py CASE, one of: life, actions, refusals, config, churn, ending
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+
+import served
+from served import boot
+
+
+def read_console(machine, name, typed=b'', seconds=3):
+    """What a console shows while something is typed at it."""
+    with subprocess.Popen([boot.xenopus(), 'console', '--socket', machine.socket, name], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdin.write(typed)
+        process.stdin.flush()
+        time.sleep(seconds)
+        process.terminate()
+        return process.stdout.read().decode(errors='replace')
+
+
+def life(verdict):
+    """Created, looked at, talked to, paused, renamed, destroyed."""
+    with served.Machine(options=['--pcpus', '2']) as machine:
+        done = machine.create('one', 'vcpus = 2', 'cpus = "0"', 'cpu_weight = 512')
+        verdict.check(done.returncode == 0 and done.out.startswith('Parsing config from '), 'create')
+        rows = machine.verb('list').out.splitlines()
+        verdict.check(re.fullmatch(r'Name +ID +Mem VCPUs\tState\tTime\(s\)', rows[0]), f'list: {rows[0]}')
+        verdict.check(re.fullmatch(r'one +1 +16 +1 +[r-][b-]---- +[0-9.]+', rows[1]), f'list: {rows[1]}')
+        verdict.check(machine.verb('domid', 'one').out == '1\n', 'domid')
+        verdict.check(machine.verb('domname', '1').out == 'one\n', 'domname')
+        shown = read_console(machine, 'one', b'frog\n')
+        verdict.check('worker: heard frog' in shown, f'console: {shown!r}')
+        verdict.check('worker: type' in read_console(machine, '1', seconds=1), 'the console forgot')
+
+        verdict.check(machine.verb('pause', 'one').returncode == 0, 'pause')
+        verdict.check(machine.states() == {'one': 'paused'}, 'not paused')
+        verdict.check('heard' not in read_console(machine, 'one', b'late\n', 1).split('frog')[-1], 'paused and talks')
+        verdict.check(machine.verb('unpause', 'one').returncode == 0, 'unpause')
+        verdict.check('heard late' in read_console(machine, 'one', seconds=1), 'what was typed went lost')
+
+        rows = machine.verb('vcpu-list', 'one').out.splitlines()
+        verdict.check(len(rows) == 3 and rows[1].endswith('0 / all'), f'vcpu-list: {rows}')
+        verdict.check(machine.verb('vcpu-pin', 'one', '0', '1').returncode == 0, 'vcpu-pin')
+        verdict.check([v['affinity'] for v in machine.json('vcpu-list')] == ['1', '0'], 'not pinned')
+        verdict.check(machine.verb('sched-bvt', '-d', 'one', '-c', '50', '-W', 'on').returncode == 0, 'sched-bvt')
+        sched = machine.json('sched-bvt')[0]
+        verdict.check((sched['weight'], sched['cap'], sched['warp']) == (512, 50, True), f'sched-bvt: {sched}')
+
+        verdict.check(machine.verb('mem-max', 'one', '32').returncode == 0, 'mem-max')
+        verdict.check(machine.verb('mem-set', 'one', '8m').returncode == 0, 'mem-set')
+        one = machine.json('list', 'one')[0]
+        verdict.check((one['maxmem_kib'], one['target_kib']) == (32 << 10, 8 << 10), f'memory: {one}')
+        verdict.check(machine.verb('vcpu-set', 'one', '1').returncode == 0, 'vcpu-set')
+        verdict.check(machine.verb('sysrq', 'one', 's').returncode == 0, 'sysrq')
+
+        verdict.check(machine.verb('rename', 'one', 'uno').returncode == 0, 'rename')
+        verdict.check(machine.states().keys() == {'uno'}, 'not renamed')
+        machine.create('two')
+        verdict.check(machine.json('list')[1]['id'] == 2, 'a second domain')
+        verdict.check('uno' in machine.verb('top', '-i', '1').out, 'top')
+        verdict.check(len(machine.verb('uptime').out.splitlines()) == 3, 'uptime')
+        info = machine.json('info')
+        verdict.check(info['nr_domains'] == 2 and info['nr_cpus'] == 2, f'info: {info}')
+        verdict.check(re.search(r'^free_memory +: \d+$', machine.verb('info').out, re.M), 'info')
+        verdict.check('audit: 0 violations' in machine.verb('debug-keys', 'qA').out, 'debug-keys')
+
+        core = machine.path('core')
+        verdict.check(machine.verb('dump-core', 'uno', core).returncode == 0, 'dump-core')
+        verdict.check(machine.verb('dump-core', 'uno', core).returncode == 1, 'dump-core over a file')
+        shown = subprocess.run(['gdb', '-batch', '-nx', '-ex', 'bt', served.WORKER, core], capture_output=True,
+                               check=False).stdout.decode()
+        verdict.check('guest_main' in shown, f'gdb on the core file: {shown}')
+        verdict.check(machine.states()['uno'] != 'paused', 'dump-core left it paused')
+
+        verdict.check(machine.verb('destroy', 'uno').returncode == 0, 'destroy')
+        verdict.check(machine.states().keys() == {'two'}, 'not destroyed')
+        verdict.check('audit: 0 violations' in machine.verb('debug-keys', 'A').out, 'audit')
+        verdict.check(machine.end() == 0, 'the machine did not end well')
+
+
+def actions(verdict):
+    """on_poweroff, on_reboot, on_crash; crash notes and core files; back-off; events."""
+    with served.Machine() as machine:
+        events = served.Client(machine)
+        events.call('events.subscribe')
+        machine.create('off', arguments='', kernel=served.WORKER)
+        verdict.check(machine.wait_state('off', None), 'poweroff: not destroyed')
+        machine.create('keep', 'on_poweroff = "preserve"', arguments='')
+        verdict.check(machine.wait_state('keep', 'shutdown'), 'preserve: not kept')
+        row = machine.verb('list', 'keep').out.splitlines()[1]
+        verdict.check('---s--' in row, f'preserve: {row}')
+        verdict.check(machine.verb('pause', 'keep').returncode == 1, 'a stopped domain was paused')
+        machine.verb('destroy', 'keep')
+        machine.create('crash', 'on_crash = "coredump-destroy"', arguments='crash')
+        verdict.check(machine.wait_state('crash', None), 'crash: not destroyed')
+        names = sorted(os.listdir(machine.path('crash')))
+        verdict.check([n.split('-')[0] for n in names] == ['crash', 'crash'], f'crash notes: {names}')
+        with open(os.path.join(machine.path('crash'), [n for n in names if n.endswith('.crash')][0]),
+                  encoding='utf-8') as file:
+            note = file.read()
+        verdict.check('rip' in note and 'arguments: crash' in note, f'crash note: {note}')
+        machine.create('again', arguments='reboot')
+        time.sleep(6)
+        again = machine.json('list', 'again')[0]
+        verdict.check(4 < again['id'] < 12, f'reboots without back-off: {again}')
+        verdict.check(machine.verb('destroy', 'again').returncode == 0, 'destroy while it waits')
+        machine.create('other', 'on_poweroff = "rename-restart"', 'on_reboot = "destroy"', arguments='')
+        verdict.check(machine.wait_state('other-1', 'shutdown'), 'rename-restart')
+        seen = []
+        events.socket.settimeout(2)
+        try:
+            while True:
+                params = events.message()['params']
+                seen.append((params['name'], params['event'], params.get('detail', '')))
+        except TimeoutError:
+            pass
+        for wanted in (('off', 'created', ''), ('off', 'shutdown', 'poweroff'), ('off', 'destroyed', ''),
+                       ('crash', 'shutdown', 'crash'), ('again', 'shutdown', 'reboot'), ('again', 'waiting', '1')):
+            verdict.check(wanted in seen, f'no event {wanted}: {seen}')
+        verdict.check(any(s[:2] == ('crash', 'crashed') for s in seen), 'no event crashed')
+        machine.process.terminate()
+        verdict.check(machine.process.wait(20) == 0, 'the machine did not end well')
+
+
+def refusals(verdict):
+    """Each one line that says what and where; nothing changes."""
+    with served.Machine() as machine:
+        machine.create('one')
+
+        def refused(status, words, *said):
+            before = machine.states().keys()
+            done = machine.verb(*words)
+            verdict.check(done.returncode == status, f'{words}: status {done.returncode}')
+            verdict.check(len(done.lines) == 1 and done.lines[0].startswith('xenopus: '), f'{words}: {done.lines}')
+            verdict.check(all(s in ''.join(done.lines) for s in said), f'{words}: not all of {said}: {done.lines}')
+            verdict.check(not done.out or words[0] == 'create', f'{words}: something on standard output')
+            verdict.check(machine.states().keys() == before, f'{words}: changed something')
+
+        refused(1, ['pause', 'none'], 'no domain none')
+        refused(1, ['destroy', '99'], 'no domain 99')
+        refused(1, ['console', 'none'], 'no domain none')
+        refused(2, ['pause'], 'missing')
+        refused(2, ['pause', 'one', 'two'], 'two')
+        refused(2, ['list', '--what'], '--what')
+        refused(1, ['create', machine.config('one')], 'exists already')
+        refused(1, ['create', machine.config('big', memory=4096)], '4096 MiB')
+        refused(1, ['create', machine.config('many', 'vcpus = 65')], '65')
+        refused(1, ['create', machine.config('less', 'maxmem = 8')], 'maxmem')
+        refused(1, ['create', machine.config('nokernel', kernel='/nowhere/kernel')], '/nowhere/kernel')
+        refused(1, ['create', machine.config('nopv', kernel='/bin/true')], '/bin/true')
+        refused(1, ['create', machine.path('none.cfg')], 'none.cfg')
+        refused(1, ['rename', 'one', '17'], 'number')
+        refused(1, ['rename', 'one', 'a/b'], 'slashes')
+        refused(2, ['mem-set', 'one', 'much'], 'much')
+        refused(1, ['mem-set', 'one', '64'], 'mem-max')
+        refused(2, ['vcpu-set', 'one', '0'], '1 to 64')
+        refused(1, ['vcpu-set', 'one', '2'], 'maxvcpus')
+        refused(1, ['vcpu-pin', 'one', '0', '63'], '63')
+        refused(1, ['vcpu-pin', 'one', '0', 'x'], 'x')
+        refused(1, ['vcpu-pin', 'one', '5', 'all'], '5')
+        refused(1, ['sysrq', 'one', 'ab'], 'key')
+        refused(1, ['trigger', 'one', 'power'], 'nmi')
+        refused(1, ['dump-core', 'one', '/nowhere/core'], '/nowhere/core')
+        lost = subprocess.run([boot.xenopus(), 'list', '--socket', machine.path('elsewhere')], capture_output=True,
+                              check=False)
+        verdict.check(lost.returncode == 1 and b'xenopus serve' in lost.stderr, f'no machine: {lost}')
+        verdict.check(machine.end() == 0, 'the machine did not end well')
+    for options, said in ((['-m', '1'], '16'), (['extra'], 'extra'), (['--pcpus', '99'], '64'),
+                          (['--log-level', 'all'], 'all')):
+        done = subprocess.run([boot.xenopus(), 'serve', *options], capture_output=True, check=False, timeout=30)
+        lines = done.stderr.decode().splitlines()
+        verdict.check(done.returncode == 2 and len(lines) == 1 and said in lines[0], f'serve {options}: {lines}')
+
+
+def config(verdict):
+    """xl.cfg: what is read, what is a warning, what is refused with file, line and key."""
+    with served.Machine() as machine:
+        def dry(*lines):
+            path = machine.path('x.cfg')
+            with open(path, 'w', encoding='utf-8') as file:
+                file.writelines(line + '\n' for line in lines)
+            return machine.verb('create', '-n', path)
+
+        basis = ['name="x" # a comment with disk = 1', "kernel='rel/kernel'"]
+        done = dry(*basis, 'memory="64"', 'root="/dev/xvda1 ro"', 'extra="quiet"', 'type="pv"', 'disk=[]', 'vif=[ ]',
+                   'vcpus=2;maxvcpus=4', 'on_crash="preserve"', 'cpus=["0-1","^0,1"]')
+        want = ['"memory" : 64', '"cmdline" : "root=/dev/xvda1 ro quiet"', '"maxvcpus" : 4', '"cpus" : "0-1;^0,1"',
+                f'"kernel" : "{os.path.realpath("rel/kernel")}"']
+        verdict.check(done.returncode == 0 and not done.lines, f'a good file: {done.lines}')
+        for text in want:
+            verdict.check(text in done.out, f'{text} is not in {done.out}')
+        done = dry(*basis, 'frobnicate = 3', 'nested = [ ["a=b"],', ' "vif = 1" ]', 'pool="x"')
+        verdict.check([line.rsplit('x.cfg', 1)[1] for line in done.lines] ==
+                      [':3: frobnicate: unknown key, ignored', ':4: nested: unknown key, ignored',
+                       ':6: pool: has no effect here'], f'warnings: {done.lines}')
+        for lines, said in (
+                (['', "disk=['phy:/dev/x,xvda,w']"], ':4: disk: '), (['vif=[""]'], ':3: vif: '),
+                (['type="hvm"'], ':3: type: '), (['builder="hvm"'], ':3: builder: '), (['vfb=["vnc=1"]'], ':3: vfb: '),
+                (['bootloader="pygrub"'], ':3: bootloader: '), (['memory="x"'], ':3: memory: '),
+                (['memory=[1]'], ':3: memory: '), (['kernel=""'], ':3: kernel: '), (['on_crash="soft-reset"'], ':3: on_'),
+                (['vcpus = ['], 'x.cfg:'), (['a b c'], 'x.cfg:3')):
+            done = dry(*basis, *lines)
+            verdict.check(done.returncode == 1 and len(done.lines) == 1 and said in done.lines[0],
+                          f'{lines}: {done.lines}')
+        verdict.check('name is missing' in ''.join(dry('kernel="x"').lines), 'no name')
+        verdict.check('kernel is missing' in ''.join(dry('name="x"').lines), 'no kernel')
+
+
+def memory_of(pid):
+    with open(f'/proc/{pid}/status', encoding='ascii') as file:
+        return int(re.search(r'RssAnon:\s+(\d+)', file.read())[1])
+
+
+def churn(verdict):
+    """Domains come and go, also while they are being made: nothing is left behind."""
+    rounds = int(os.environ.get('XENOPUS_CHURN', '60'))
+    with served.Machine(memory=128) as machine:
+        client = served.Client(machine)
+
+        def create(name, arguments='echo'):
+            return client.call('domain.create', name=name, kernel=served.WORKER, memory=8, cmdline=arguments, vcpus=2,
+                               on_reboot='destroy')
+
+        def turn(n):
+            verdict.check('result' in create(f'a{n}'), f'turn {n}: create')
+            if n % 4 == 1:
+                # Asked for and destroyed at some point of its making.
+                other = served.Client(machine)
+                other.send(b'{"jsonrpc":"2.0","id":1,"method":"domain.create","params":{"name":"early","kernel":"%s",'
+                           b'"memory":8}}\n' % served.WORKER.encode())
+                time.sleep(0.002 * (n % 7))
+                client.call('domain.destroy', domain='early')
+                other.close()
+            if n % 4 == 2:
+                client.call('domain.pause', domain=f'a{n}')
+            verdict.check(client.call('domain.destroy', domain=f'a{n}').get('result') is True, f'turn {n}: destroy')
+            # One that is done by itself.
+            if n % 4 == 3:
+                create('b', 'reboot')
+                verdict.check(machine.wait_state('b', None), f'turn {n}: b stays')
+
+        def figures():
+            machine.wait_state('early', None)
+            return (client.call('machine.info')['result']['free_memory_kib'],
+                    len(os.listdir(f'/proc/{machine.process.pid}/fd')), memory_of(machine.process.pid))
+
+        for n in range(20):
+            turn(n)
+        before = figures()
+        for n in range(20, 20 + rounds):
+            turn(n)
+        after = figures()
+        print(f'free KiB, files, anonymous KiB: {before} before, {after} after {rounds} rounds')
+        verdict.check(abs(after[0] - before[0]) <= 64, f'{before[0] - after[0]} KiB of the machine are lost')
+        verdict.check(after[1] <= before[1] + 1, f'{after[1] - before[1]} files are left open')
+        verdict.check(after[2] <= before[2] + 1024, f'the process has grown by {after[2] - before[2]} KiB')
+        verdict.check('audit: 0 violations' in machine.verb('debug-keys', 'A').out, 'audit')
+        verdict.check(machine.end() == 0, 'the machine did not end well')
+
+
+def ending(verdict):
+    """SIGTERM: who does not shut down in time is destroyed with a line; a second signal does not wait."""
+    with served.Machine() as machine:
+        for name in ('one', 'two'):
+            machine.create(name)
+        machine.verb('pause', 'two')
+        began = time.monotonic()
+        verdict.check(machine.end() == 0, 'the machine did not end well')
+        verdict.check(0.9 < time.monotonic() - began < 15, 'the time of grace')
+        verdict.check(machine.log_text().count('did not shut down in time') == 2, 'no line about them')
+    with served.Machine(options=['--grace', '600']) as machine:
+        machine.create('one')
+        machine.process.terminate()
+        time.sleep(0.5)
+        verdict.check(machine.end() == 0, 'the second signal')
+
+
+def main():
+    if sys.argv[1] != 'config':
+        boot.require_kvm()
+    verdict = boot.Verdict()
+    globals()[sys.argv[1]](verdict)
+    verdict.finish()
+
+
+if __name__ == '__main__':
+    main()
