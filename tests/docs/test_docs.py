@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Documents against the tree and the program.
 
-usage: test_docs.py CASE, one of: man_page, options, probe, links, names
+usage: test_docs.py CASE, one of: man_page, options, verbs, probe, links, names
 """
 
 import glob
@@ -58,6 +58,33 @@ def options():
         return ['--help shows no options']
     return [f'{option} is not in the man page' for option in sorted(has - told)] + \
         [f'{option} is in the man page only' for option in sorted(told - has)]
+
+
+def help_of(*words):
+    done = subprocess.run([os.environ['XENOPUS'], *words, '--help'], capture_output=True, check=True)
+    return done.stdout.decode()
+
+
+def verbs():
+    """The man page describes exactly the verbs, and of each exactly the options."""
+    has = re.findall(r'^  ([a-z][a-z-]*)  ', help_of(), re.M)
+    text = text_of(MAN_PAGE).replace('\\-', '-')
+    told = dict(re.findall(r'^\.SS ([a-z-]+)(.*?)(?=^\.S[SH])', text, re.S | re.M))
+    wrong = [] if has else ['--help shows no verbs']
+    for verb in has:
+        options_had = set(re.findall(r'(?<![\w-])(--?[a-zA-Z][a-z-]*)', re.sub(r'.*^Help Options:', '', help_of(verb),
+                                                                             flags=re.S | re.M)))
+        options_had -= {'-h', '--help', '--json'} | ({'--socket'} if verb != 'serve' else set())
+        if verb == 'run':
+            continue
+        if verb not in told:
+            wrong.append(f'{verb} is not in the man page')
+            continue
+        options_told = set(re.findall(r'\.B (-[a-zA-Z-]+)|\\fB(--[a-z-]+)\\fR', told[verb]))
+        options_told = {a or b for a, b in options_told}
+        if options_had != options_told:
+            wrong.append(f'{verb}: --help has {sorted(options_had)}, the man page {sorted(options_told)}')
+    return wrong + [f'{verb} is in the man page only' for verb in told if verb not in has]
 
 
 def probe():

@@ -46,7 +46,7 @@ static int usage(FILE *to)
 {
 	fputs("Usage: xenopus VERB [options]\n\nVerbs:\n", to);
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-		fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].what);
+		fprintf(to, "  %-12s %s\n", verbs[i].name, verbs[i].what);
 	fputs("\n'xenopus VERB --help' tells the options of a verb; see also xenopus(1).\n", to);
 	return to == stdout ? STATUS_OK : STATUS_USAGE;
 }
