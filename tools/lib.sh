@@ -24,7 +24,10 @@ packages_run=(
 # What running needs without KVM.
 packages_emulation=(qemu-system-x86)
 # What the tests need on top of it.
-packages_test=("${packages_emulation[@]}" gdb binutils xz-utils kmod man-db)
+packages_test=(
+	"${packages_emulation[@]}" gdb binutils xz-utils kmod man-db
+	grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools ovmf
+)
 
 say() {
 	printf '==> %s\n' "$*"
