@@ -73,7 +73,9 @@ int main(int argc, char **argv)
 	cmd_program = "xenopus-bundle";
 	g_set_prgname(cmd_program);
 	status = options_parse(argc, argv, "Packs a Xen PV kernel (bzImage or ELF) and its domain's settings into a "
-			       "boot bundle for xenopus.elf.", entries, 1024 * 1024, &opt);
+			       "boot bundle for xenopus.elf.", entries, &opt);
+	if (!status)
+		status = options_complete(&opt, 1024 * 1024);
 	if (status)
 		return status;
 	if (!output || !*output)

@@ -159,6 +159,40 @@ def statuses(verdict):
                   'a bundle is left behind')
 
 
+def config(verdict):
+    """A file of xl's instead of a kernel: options win over it, what is wrong in it is told with its line."""
+    with tempfile.TemporaryDirectory() as top:
+        path = os.path.join(top, 'domain.cfg')
+
+        def write(*lines):
+            with open(path, 'w', encoding='ascii') as file:
+                file.write('\n'.join(lines) + '\n')
+        good = ['# a domain', 'name = "of-file"', f'kernel = "{GUEST}"', 'memory = 80', 'extra = "one two"']
+        write(*good)
+        for options, words in (([], ['of-file', '80 MiB']), (['-n', 'other', '-m', '90M'], ['other', '90 MiB'])):
+            done = start([*options, '-l', 'info', path, '--', 'three'])
+            text = done.stderr.decode()
+            print(text)
+            verdict.check(done.returncode == 0 and b' 0 failed' in done.stdout, f'status {done.returncode}')
+            if boot.home() == 'metal':
+                verdict.check(f'for {words[1]} of domain' in text, 'not the memory')
+                verdict.check(f'domain {words[0]} stopped' in text, 'not the name')
+        write(*good, 'on_reboot = "restart"', 'frobnicate = 7')
+        done = start([path])
+        lines = [line for line in done.stderr.decode().splitlines() if line.startswith('xenopus: ')]
+        print(*lines, sep='\n')
+        verdict.check(done.returncode == 0 and len(lines) == 2, 'not a line for each key without effect')
+        verdict.check(any(':7: frobnicate' in line for line in lines), 'an unknown key')
+        verdict.check(any('on_reboot' in line and 'create' in line for line in lines), 'a key for create')
+        write(*good, 'builder = "hvm"')
+        refused(verdict, 'a key that cannot work', [path], 1, f'{path}:6:', 'builder')
+        write(good[1])
+        refused(verdict, 'a file without a kernel', [path], 1, path, 'kernel')
+        write(*good, 'memory = [')
+        refused(verdict, 'a file that is none', [path], 1, path)
+        refused(verdict, 'no such file', [path + 'x.cfg'], 1, 'x.cfg')
+
+
 def without_kvm(verdict):
     """Where /dev/kvm is hidden or none, the same command does it on bare metal, and says so in one line."""
     if os.geteuid() or subprocess.run(['unshare', '-m', 'true'], check=False).returncode:
@@ -230,7 +264,7 @@ def main():
     verdict.finish()
 
 
-CASES = {function.__name__: function for function in (refusals, closed_files, cache, stats, statuses, without_kvm)}
+CASES = {function.__name__: function for function in (refusals, closed_files, cache, stats, statuses, config, without_kvm)}
 
 if __name__ == '__main__':
     main()

@@ -139,10 +139,15 @@ int cmd_run(int argc, char **argv)
 	g_set_prgname("xenopus run");
 	complete_gdb_option(argc, argv);
 	status = options_parse(argc, argv, "Runs a Xen PV kernel (bzImage or ELF) as a domain of this process, or on an "
-			       "emulated machine.\nIts console is this terminal; Ctrl-] leaves and destroys the domain.",
-			       entries, MAX_MEMORY_MIB, &r.domain);
+			       "emulated machine.\nKERNEL may be a configuration file of xl's (*.cfg), too. "
+			       "Its console is this terminal; Ctrl-] leaves and destroys the domain.",
+			       entries, &r.domain);
 	if (!status)
 		status = check_options();
+	if (!status && run_is_config(r.domain.kernel))
+		status = run_read_config(&r.domain);
+	if (!status)
+		status = options_complete(&r.domain, MAX_MEMORY_MIB);
 	if (status)
 		return status;
 	mm_audit_every = (unsigned)opt.audit;

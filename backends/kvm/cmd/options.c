@@ -42,15 +42,12 @@ static gint64 parse_memory(const char *text)
 	return *end ? -1 : MIN(n, G_MAXINT);
 }
 
-static int take_memory(struct domain_options *opt, const char *text, int max_memory)
+static int take_memory(struct domain_options *opt, const char *text)
 {
 	gint64 mib = parse_memory(text);
 
 	if (mib < 0)
 		return cmd_error(STATUS_USAGE, "memory of '%s': give MiB, or a number with M or G behind it", text);
-	if (mib < 1 || mib > max_memory)
-		return cmd_error(STATUS_USAGE, "memory of %" G_GINT64_FORMAT " MiB: give 1 to %d", mib,
-				 max_memory);
 	opt->memory = (gint)mib;
 	return 0;
 }
@@ -67,6 +64,17 @@ static int check(struct domain_options *opt, char **rest)
 		return cmd_error(STATUS_USAGE, "an empty file name as %s: give a path",
 				 *rest[0] ? "initrd" : "kernel");
 	opt->kernel = rest[0];
+	return 0;
+}
+
+int options_complete(struct domain_options *opt, int max_memory)
+{
+	if (opt->memory == OPTIONS_NOT_GIVEN)
+		opt->memory = 256;
+	if (opt->vcpus == OPTIONS_NOT_GIVEN)
+		opt->vcpus = 1;
+	if (opt->memory < 1 || opt->memory > max_memory)
+		return cmd_error(STATUS_USAGE, "memory of %d MiB: give 1 to %d", opt->memory, max_memory);
 	if (opt->vcpus < 1 || opt->vcpus > MAX_VCPUS)
 		return cmd_error(STATUS_USAGE, "%d virtual CPUs: give 1 to %d", opt->vcpus, MAX_VCPUS);
 	if (!opt->name)
@@ -74,7 +82,7 @@ static int check(struct domain_options *opt, char **rest)
 	return 0;
 }
 
-int options_parse(int argc, char **argv, const char *summary, const GOptionEntry *more, int max_memory,
+int options_parse(int argc, char **argv, const char *summary, const GOptionEntry *more,
 		  struct domain_options *opt)
 {
 	static char **rest; /* what @opt points into */
@@ -93,7 +101,7 @@ int options_parse(int argc, char **argv, const char *summary, const GOptionEntry
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GOptionContext) context = g_option_context_new("KERNEL [-- kernel arguments]");
 
-	*opt = (struct domain_options){ .memory = 256, .vcpus = 1 };
+	*opt = (struct domain_options){ .memory = OPTIONS_NOT_GIVEN, .vcpus = OPTIONS_NOT_GIVEN };
 	opt->cmdline = take_kernel_arguments(&argc, argv);
 	g_option_context_set_summary(context, summary);
 	g_option_context_add_main_entries(context, entries, NULL);
@@ -101,7 +109,7 @@ int options_parse(int argc, char **argv, const char *summary, const GOptionEntry
 	if (!g_option_context_parse(context, &argc, &argv, &error))
 		return cmd_error(STATUS_USAGE, "%s ('%s --help' lists the options)", error->message,
 				 g_get_prgname());
-	status = memory ? take_memory(opt, memory, max_memory) : 0;
+	status = memory ? take_memory(opt, memory) : 0;
 	return status ? status : check(opt, rest);
 }
 

@@ -7,8 +7,11 @@
 #include <glib.h>
 
 /**
- * struct domain_options - @memory in MiB; @initrd NULL: none; all others are set after options_parse().
+ * struct domain_options - @memory in MiB; @initrd NULL: none; all others are set after options_complete(), before that
+ * they may be OPTIONS_NOT_GIVEN or, @name, NULL.
  */
+#define OPTIONS_NOT_GIVEN G_MININT
+
 struct domain_options {
 	char *kernel, *initrd, *name, *cmdline;
 	gint memory, vcpus;
@@ -22,13 +25,15 @@ extern const char *const options_log_levels[];
  * @argc, @argv: with the program's or verb's name first
  * @summary: of --help, which ends the program
  * @more: options beside the domain's own, ended by an empty one; at most 16
- * @max_memory: MiB
  * @opt: filled; the strings are never freed
  *
  * Return: 0, or an exit status after a line that says why.
  */
-int options_parse(int argc, char **argv, const char *summary, const GOptionEntry *more, int max_memory,
+int options_parse(int argc, char **argv, const char *summary, const GOptionEntry *more,
 		  struct domain_options *opt);
+
+/** options_complete() - Fill in what was not given, and check numbers; @max_memory in MiB. Returns as options_parse(). */
+int options_complete(struct domain_options *opt, int max_memory);
 
 /** options_set_log_level() - the log's threshold by its word; false: no such word. (loglevel.c) */
 bool options_set_log_level(const char *word);

@@ -29,6 +29,12 @@ int run_hosted(struct run *r);
 /** run_metal() - on bare metal, in a machine that QEMU emulates. */
 int run_metal(struct run *r);
 
+/** run_is_config() - by its name a configuration file, not a kernel? */
+bool run_is_config(const char *path);
+
+/** run_read_config() - @opt->kernel is one of xl's: what it says counts where no option does. Returns 0 or a status. */
+int run_read_config(struct domain_options *opt);
+
 /** run_kernel() - wait for the kernel, and see whether it can run here. */
 bool run_kernel(struct run *r, GError **error);
 
