@@ -287,7 +287,7 @@ void home_incomplete(void); /* something that was asked for could not be: the ma
 /* cmdline.c */
 extern bool check_tables; /* "check-tables": before the first guest starts */
 extern bool debug_exit; /* "debug-exit": tell QEMU's isa-debug-exit how it ended */
-/* "test-panic=": overrun the stack (of another CPU), touch what is not mapped, make text writable, to see it found and told. */
+/* "test-panic=": overrun the stack (of another CPU), touch what is not mapped, make text writable, to see it told. */
 uint64_t overrun_stack(uint64_t depth);
 extern enum test_panic { TEST_NO_PANIC, TEST_STACK, TEST_FAULT, TEST_TABLES, TEST_OTHER } test_panic;
 void cmdline_parse(const char *line);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Are the home's page tables what paging.c says they are? Walked as the processor walks them, nothing taken from how they
- * were built:
+ * Are the home's page tables what paging.c says they are? Walked as the processor walks them, nothing taken from how
+ * they were built:
  *
  *	nothing for ring 3, nothing both writable and executable
  *	the image: text RX, constants R, data RW, nothing mapped behind a stack's end

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The image with debug assertions on: guests of our own, on one processor and on four, with the frame table audited every
-few hypercalls; and a domain that starts again and again.
+"""The image with debug assertions on: guests of our own, on one processor and on four, with the frame table audited
+every few hypercalls; and a domain that starts again and again.
 
 test_debug.py IMAGE WORKER GUEST...
 """

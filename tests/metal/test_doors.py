@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Enter the image by each of its doors: PVH, multiboot1 with two modules, multiboot2 by GRUB on a BIOS and on UEFI, from
-the ISO of tools/mkiso as a CD and as a raw disk, and from its disk with a FAT partition.
+"""Enter the image by each of its doors: PVH, multiboot1 with two modules, multiboot2 by GRUB on a BIOS and on UEFI,
+from the ISO of tools/mkiso as a CD and as a raw disk, and from its disk with a FAT partition.
 
 test_doors.py MKISO WORKER
 """

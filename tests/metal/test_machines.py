@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Machines of many sizes and kinds: from 128 MiB to 16 GiB, with 1 to 8 processors, with this clock and that, filled by one
-guest; and guests that ask to be started again.
+"""Machines of many sizes and kinds: from 128 MiB to 16 GiB, with 1 to 8 processors, with this clock and that, filled by
+one guest; and guests that ask to be started again.
 
 test_machines.py WORKER
 """

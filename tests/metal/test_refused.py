@@ -55,13 +55,15 @@ def cases(good):
     yield 'a word', good, 'frobnicate', 'unknown word on the command line: frobnicate'
 
 
+OVERRUN = [r'panic: exception in the hypervisor: vector 8\b', 'a stack has overrun', r'( overrun_stack\+0x[^$]*){10}']
 # What is done to the hypervisor, and what its panic tells: the exception, the registers, functions by name.
 PANICS = {
-    'stack': [r'panic: exception in the hypervisor: vector 8\b', 'a stack has overrun', r'( overrun_stack\+0x[^$]*){10}'],
-    'fault': [r'panic: exception in the hypervisor: vector 14 error 0 cr2 0x1000 ', r'^\(xenopus\) rip 0x\w+ cs 0xe008 ',
+    'stack': OVERRUN,
+    'fault': [r'panic: exception in the hypervisor: vector 14 error 0 cr2 0x1000 ',
+              r'^\(xenopus\) rip 0x\w+ cs 0xe008 ',
               r'^\(xenopus\) r13 ', r'backtrace:\n.* read_nothing\+0.*\n.* metal_start\+0x'],
     # On another processor, after the guest has started.
-    'other': [r'panic: exception in the hypervisor: vector 8\b', 'a stack has overrun', r'( overrun_stack\+0x[^$]*){10}'],
+    'other': OVERRUN,
     'tables check-tables': [r'page tables: 0x\w+, entry 0x\w+: writable and executable',
                             r'panic: the page tables are wrong'],
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The log on the screen: read back by QEMU's monitor, from the VGA's text memory after a BIOS, from the points of a picture
-after UEFI.
+"""The log on the screen: read back by QEMU's monitor, from the VGA's text memory after a BIOS, from the points of a
+picture after UEFI.
 
 test_screen.py MKISO WORKER FONT
 """
