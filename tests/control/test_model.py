@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Random requests against a model of what the machine must answer.
+
+The model knows which domains there are and whether each is paused; every answer, and every few requests the whole list
+and the audit, are compared with it. XENOPUS_MODEL_SECONDS (20) says how long, XENOPUS_MODEL_SEED which requests.
+"""
+
+import os
+import random
+import time
+
+import served
+from served import boot
+
+NAMES = [f'n{i}' for i in range(6)]
+NO_DOMAIN, EXISTS = 2, 4
+
+
+class Model:
+    """Domains by name; each has an id, whether it is paused, and its settings."""
+
+    def __init__(self, machine, verdict, seed):
+        self.client = served.Client(machine)
+        self.verdict = verdict
+        self.rng = random.Random(seed)
+        self.domains = {}
+        self.last_id = 0
+        self.requests = 0
+
+    def ask(self, method, want, **params):
+        """@want: an error code, or None for success."""
+        answer = self.client.call(method, **params)
+        self.requests += 1
+        code = answer.get('error', {}).get('code')
+        self.verdict.check(code == want, f'{method} {params}: {answer}, not {want}')
+        return answer.get('result')
+
+    def some(self):
+        """A name of the pool, what is known of it, and a way to say it: by name or id."""
+        name = self.rng.choice(NAMES)
+        known = self.domains.get(name)
+        return name, known, known['id'] if known and self.rng.random() < 0.5 else name
+
+    def create(self):
+        name, known, _ = self.some()
+        paused, vcpus = self.rng.random() < 0.3, self.rng.randrange(1, 4)
+        result = self.ask('domain.create', EXISTS if known else None, name=name, kernel=served.WORKER, memory=8,
+                          maxmem=16, vcpus=1, maxvcpus=vcpus, paused=paused, cmdline='echo')
+        if result:
+            self.verdict.check(result['id'] > self.last_id, f'id {result["id"]} after {self.last_id}')
+            self.last_id = result['id']
+            self.domains[name] = {'id': result['id'], 'paused': paused, 'maxvcpus': vcpus, 'weight': 256,
+                                  'target': 8 << 10, 'max': 16 << 10}
+
+    def pause(self, value):
+        _, known, say = self.some()
+        self.ask('domain.pause' if value else 'domain.unpause', None if known else NO_DOMAIN, domain=say)
+        if known:
+            known['paused'] = value
+
+    def destroy(self):
+        name, known, say = self.some()
+        self.ask('domain.destroy', None if known else NO_DOMAIN, domain=say)
+        self.domains.pop(name, None)
+
+    def rename(self):
+        name, known, say = self.some()
+        new = self.rng.choice(NAMES)
+        want = NO_DOMAIN if not known else EXISTS if new != name and new in self.domains else None
+        self.ask('domain.rename', want, domain=say, name=new)
+        if want is None:
+            self.domains[new] = self.domains.pop(name)
+
+    def memory(self):
+        _, known, say = self.some()
+        kib = self.rng.choice([4 << 10, 8 << 10, 16 << 10, 24 << 10])
+        want = NO_DOMAIN if not known else 1 if kib > known['max'] else None
+        self.ask('domain.set-memory', want, domain=say, kib=kib)
+        if want is None:
+            known['target'] = kib
+
+    def max_memory(self):
+        _, known, say = self.some()
+        kib = self.rng.choice([8 << 10, 16 << 10, 32 << 10])
+        self.ask('domain.set-max-memory', None if known else NO_DOMAIN, domain=say, kib=kib)
+        if known:
+            known['max'] = kib
+
+    def vcpus(self):
+        _, known, say = self.some()
+        n = self.rng.randrange(1, 5)
+        want = NO_DOMAIN if not known else 1 if n > known['maxvcpus'] else None
+        self.ask('domain.set-vcpus', want, domain=say, vcpus=n)
+
+    def schedule(self):
+        _, known, say = self.some()
+        weight = self.rng.randrange(1, 1000)
+        self.ask('domain.set-scheduling', None if known else NO_DOMAIN, domain=say, weight=weight,
+                 cap=self.rng.randrange(0, 200))
+        self.ask('domain.pin', None if known else NO_DOMAIN, domain=say, cpus=self.rng.choice(['0', '1', 'all', '0-1']))
+        if known:
+            known['weight'] = weight
+
+    def wishes(self):
+        _, known, say = self.some()
+        self.ask('domain.sysrq', None if known else NO_DOMAIN, domain=say, key='h')
+        self.ask('domain.shutdown', None if known else NO_DOMAIN, domain=say)
+
+    def compare(self):
+        told = {d['name']: d for d in self.ask('domain.list', None)}
+        self.verdict.check(told.keys() == self.domains.keys(), f'{sorted(told)} are there, not {sorted(self.domains)}')
+        weights = {s['name']: s['weight'] for s in self.ask('domain.scheduling', None)}
+        for name, known in self.domains.items():
+            d = told.get(name, {})
+            seen = (d.get('id'), d.get('state') == 'paused', d.get('maxvcpus'), d.get('target_kib'), d.get('maxmem_kib'),
+                    weights.get(name))
+            want = (known['id'], known['paused'], known['maxvcpus'], known['target'], known['max'], known['weight'])
+            self.verdict.check(seen == want, f'{name}: {seen}, not {want}')
+        self.verdict.check('frame table audit: 0 violations' in self.ask('machine.debug-keys', None, keys='A'), 'audit')
+
+
+def main():
+    boot.require_kvm()
+    verdict = boot.Verdict()
+    seed = int(os.environ.get('XENOPUS_MODEL_SEED', '1'))
+    with served.Machine(memory=128, options=['--pcpus', '2']) as machine:
+        model = Model(machine, verdict, seed)
+        steps = [model.create] * 4 + [lambda: model.pause(True), lambda: model.pause(False)] * 2 + \
+            [model.destroy] * 2 + [model.rename, model.memory, model.max_memory, model.vcpus, model.schedule, model.wishes]
+        end = time.monotonic() + float(os.environ.get('XENOPUS_MODEL_SECONDS', '20'))
+        while time.monotonic() < end and not verdict.failed:
+            for _ in range(25):
+                model.rng.choice(steps)()
+            model.compare()
+        print(f'seed {seed}: {model.requests} requests, {model.last_id} domains')
+        verdict.check(machine.end() == 0, 'the machine did not end well')
+    verdict.finish()
+
+
+if __name__ == '__main__':
+    main()
