@@ -28,6 +28,22 @@ def wrong(run, door, names):
     return None if run.status == 0 else f'status {run.status}, not 0'
 
 
+def join_again(place, *bundles):
+    """What has been joined can be joined; a damaged one cannot, and nothing is written then."""
+    result, damaged = f'{place}/again', f'{place}/damaged'
+    with open(bundles[0], 'rb') as f:
+        data = bytearray(f.read())
+    data[-1] ^= 1
+    with open(damaged, 'wb') as f:
+        f.write(data)
+    join = [os.environ['XENOPUS_BUNDLE_JOIN'], '-o', result]
+    refused = subprocess.run([*join, bundles[1], damaged], stderr=subprocess.PIPE, text=True, check=False)
+    if refused.returncode != 1 or 'is damaged' not in refused.stderr or os.path.exists(result):
+        sys.exit(f'a damaged bundle was joined: {refused}')
+    subprocess.run([*join, *bundles], check=True)
+    return result
+
+
 def media(place, mkiso, bundles):
     """name: options of QEMU's, for whatever can be made and booted here."""
     missing = [program for program in PROGRAMS if not shutil.which(program)]
@@ -64,6 +80,10 @@ def main():
         for bundle, name in zip(bundles, NAMES):
             metal.make_bundle(bundle, guest, memory=16, name=name)
         judge('PVH', metal.boot(bundles[0]), 'PVH', NAMES[:1])
+        joined = f'{place}/joined'
+        subprocess.run([os.environ['XENOPUS_BUNDLE_JOIN'], '-o', joined, *bundles], check=True)
+        judge('PVH, one module of two bundles', metal.boot(joined), 'PVH', NAMES)
+        judge('PVH, of three', metal.boot(join_again(place, joined, bundles[0])), 'PVH', NAMES)
         judge('multiboot1', metal.boot(','.join(bundles), image=os.environ['XENOPUS_MULTIBOOT1']), 'multiboot1', NAMES)
         for name, medium in media(place, mkiso, bundles):
             judge(name, metal.boot(memory=384, limit=120, medium=medium), 'multiboot2', NAMES)

@@ -84,13 +84,18 @@ __attribute__((target("sse4.2"))) static uint32_t crc_of_fast(uint32_t crc, cons
 	return crc_of((uint32_t)c, p, n);
 }
 
+uint32_t pack_crc(uint32_t crc, const uint8_t *p, size_t n)
+{
+	return __builtin_cpu_supports("sse4.2") ? crc_of_fast(crc, p, n) : crc_of(crc, p, n);
+}
+
 static void put(struct writer *w, const void *data, uint64_t size)
 {
 	const uint8_t *p = data;
 
 	if (w->error)
 		return;
-	w->crc = __builtin_cpu_supports("sse4.2") ? crc_of_fast(w->crc, p, size) : crc_of(w->crc, p, size);
+	w->crc = pack_crc(w->crc, p, size);
 	while (size) {
 		ssize_t n = write(w->fd, p, MIN(size, (uint64_t)1 << 30));
 

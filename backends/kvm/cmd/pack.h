@@ -39,4 +39,7 @@ void pack_free(struct pack *p);
  */
 gboolean pack_bundle(const struct domain_config *cfg, int fd, uint64_t *size, GError **error);
 
+/** pack_crc() - a bundle's checksum, part by part: start with ~0, end with ~. */
+uint32_t pack_crc(uint32_t crc, const uint8_t *p, size_t n);
+
 #endif
