@@ -29,11 +29,11 @@ bool run_is_config(const char *path)
 }
 
 /* The kernel's arguments of the command line follow those of the file, so that they win. */
-static void join_cmdline(struct domain_options *opt, char *of_file)
+static void join_cmdline(struct domain_options *opt, const char *of_file)
 {
-	if (!of_file)
-		return;
-	opt->cmdline = *opt->cmdline ? g_strconcat(of_file, " ", opt->cmdline, NULL) : g_strdup(of_file);
+	g_autofree char *given = opt->cmdline;
+
+	opt->cmdline = g_strconcat(of_file ? of_file : "", of_file && *given ? " " : "", given, NULL);
 }
 
 int run_read_config(struct domain_options *opt)
