@@ -6,9 +6,10 @@
 
 int verb_parse(struct verb *v, int argc, char **argv)
 {
+	static char *path; /* for as long as the program runs */
 	const GOptionEntry entries[] = {
 		{ "json", 0, 0, G_OPTION_ARG_NONE, &v->json, "Print the answer as JSON", NULL },
-		{ "socket", 0, 0, G_OPTION_ARG_FILENAME, &v->socket, "Control socket of the machine", "PATH" },
+		{ "socket", 0, 0, G_OPTION_ARG_FILENAME, &path, "Control socket of the machine", "PATH" },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new(v->arguments);
@@ -23,6 +24,7 @@ int verb_parse(struct verb *v, int argc, char **argv)
 		g_option_context_add_main_entries(context, v->more, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, &error))
 		return cmd_error(STATUS_USAGE, "%s ('%s --help' lists the options)", error->message, name);
+	v->socket = path;
 	/* "--" ends the options and is no argument. */
 	if (argc > 1 && !g_strcmp0(argv[1], "--")) {
 		argc--;
@@ -57,7 +59,6 @@ int verb_open(struct verb *v, int argc, char **argv)
 int verb_close(struct verb *v, int status)
 {
 	client_close(&v->c);
-	g_clear_pointer(&v->socket, g_free);
 	return status;
 }
 

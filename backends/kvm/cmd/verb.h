@@ -18,7 +18,7 @@ struct verb {
 	int min, max;
 	const GOptionEntry *more;
 	gboolean json;
-	char *socket;
+	const char *socket;
 	char **args;
 	int nr_args;
 	struct connection c;
