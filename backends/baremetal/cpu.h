@@ -149,6 +149,23 @@ static inline void invlpg(uint64_t va)
 	__asm__ volatile("invlpg (%0)" : : "r"(va) : "memory");
 }
 
+#define CR3_NOFLUSH (UINT64_C(1) << 63)
+
+/* The address spaces' numbers: the hypervisor's own is 0. */
+#define PCID_KERNEL 1u
+#define PCID_USER   2u
+
+enum { INVPCID_ADDRESS = 0, INVPCID_ALL_LOCAL = 3 };
+
+static inline void invpcid(uint64_t type, uint64_t pcid, uint64_t va)
+{
+	struct {
+		uint64_t pcid, va;
+	} what = { pcid, va };
+
+	__asm__ volatile("invpcid %0, %1" : : "m"(what), "r"(type) : "memory");
+}
+
 static inline uint64_t tsc_read(void)
 {
 	uint32_t lo, hi;

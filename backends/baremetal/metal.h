@@ -28,7 +28,7 @@ struct percpu {
 	uint64_t error;
 	uint64_t trap_stack; /* its top, where traps from ring 3 push their frames */
 	uint64_t cr3;
-	uint64_t hyp_cr3;    /* with split tables: what C code runs on */
+	uint64_t enter_cr3; /* with split tables: what to load on the way to ring 3 */
 	struct percpu *self;
 	unsigned id;
 	bool flush;
@@ -185,7 +185,7 @@ void alternatives_apply(void);
 
 /* protection.c: what the processor offers against guests and ourselves, and the words that switch it */
 extern bool split_tables; /* guests run on tables that do not map the hypervisor */
-extern bool use_pcid, use_invpcid;
+extern bool use_pcid; /* guest kernel, guest user and hypervisor keep their translations apart */
 extern bool use_ibpb; /* no branch prediction survives from one domain to the next */
 bool protection_word(const char *at, size_t len); /* false: not one of these words */
 const char *protection_name(unsigned n);          /* of word @n, NULL: no more */

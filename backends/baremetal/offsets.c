@@ -29,7 +29,7 @@ SAME(P_HOST_RSP, offsetof(struct percpu, host_rsp));
 SAME(P_GATE, offsetof(struct percpu, gate));
 SAME(P_SCRATCH, offsetof(struct percpu, scratch));
 SAME(P_STACK, offsetof(struct percpu, trap_stack));
-SAME(P_HYP_CR3, offsetof(struct percpu, hyp_cr3));
+SAME(P_ENTER, offsetof(struct percpu, enter_cr3));
 SAME(P_CR3, offsetof(struct percpu, cr3));
 SAME(P_ERROR, offsetof(struct percpu, error));
 SAME(22 * 8, sizeof(struct hyp_frame));

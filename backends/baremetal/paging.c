@@ -127,7 +127,7 @@ void paging_init(void)
 	next_table(next_table(phys_ptr(root), WINDOW_SLOT), pt_index(DEVICE_VIRT, 3));
 	cr3_write(root);
 	this_cpu()->cr3 = root;
-	this_cpu()->hyp_cr3 = gate_hyp_cr3 = root;
+	gate_hyp_cr3 = root | (use_pcid ? CR3_NOFLUSH : 0);
 	/* With split tables nothing may stay in the TLB across the switch to the guest's. */
 	if (!split_tables)
 		cr4_write(cr4_read() | CR4_PGE);
@@ -197,12 +197,14 @@ void plat_base_changed(struct vcpu *v)
 {
 	struct percpu *p = this_cpu();
 
+	/* The guest expects a load of CR3 to flush; with PCIDs it would not. */
+	if (use_pcid)
+		p->flush = true;
+	/* With split tables the core does not stand on the guest's. */
 	if (split_tables || p->cr3 == v->gate.cr3_kernel || p->cr3 == v->gate.cr3_user)
 		return;
-	p->cr3 = v->gate.cr3_kernel ? v->gate.cr3_kernel : root;
-	/* With split tables the core does not stand on the guest's. */
-	if (!split_tables)
-		cr3_write(p->cr3);
+	cr3_write(root);
+	p->cr3 = root;
 }
 
 void plat_cache_flush(void)

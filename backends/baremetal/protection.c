@@ -29,7 +29,7 @@ static struct setting {
 enum { SET_SMEP, SET_SMAP, SET_UMIP, SET_XPTI, SET_PCID, SET_L1TF, SET_SPEC };
 enum { SPEC_IBRS, SPEC_IBPB, SPEC_STIBP, SPEC_SSBD, SPEC_MD_CLEAR, SPEC_RSB };
 
-bool split_tables, use_pcid, use_invpcid, use_ibpb;
+bool split_tables, use_pcid, use_ibpb;
 EXPOSED uint64_t gate_spec_hypervisor, gate_spec_guest;
 
 static struct {
@@ -244,6 +244,12 @@ void protection_init(void)
 	split_tables = settings[SET_XPTI].value < 0 ? meltdown : settings[SET_XPTI].value;
 	if (split_tables)
 		gate_features |= 1u << GATE_ALT_SPLIT;
+	/* Without INVPCID there is no way to flush an address space from outside. */
+	use_pcid = (cpu.leaf1_ecx >> 17 & 1) && (cpu.leaf7_ebx >> 10 & 1) && on(SET_PCID);
+	if (use_pcid) {
+		gate_features |= 1u << GATE_ALT_PCID;
+		cr4_wanted |= CR4_PCIDE;
+	}
 	metal_info.l1tf = settings[SET_L1TF].value < 0 ? meltdown && cpu.intel : settings[SET_L1TF].value;
 	choose_speculation();
 	tell();

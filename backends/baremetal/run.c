@@ -74,6 +74,22 @@ static void show_info(struct vcpu *v, struct metal_vcpu *m)
 			    dummy ? 0 : window_show(m, WINDOW_INFO, v->gate.vcpu_info);
 }
 
+/* With PCIDs a load of CR3 flushes nothing, so what is to be flushed is. */
+static void load_tables(struct percpu *p, const struct vcpu *v, uint64_t cr3)
+{
+	bool flush = READ_ONCE(p->flush);
+
+	WRITE_ONCE(p->flush, false); /* before the flush: a request in between is honoured by it */
+	if (use_pcid && flush)
+		invpcid(INVPCID_ALL_LOCAL, 0, 0);
+	p->cr3 = cr3;
+	if (use_pcid)
+		cr3 |= CR3_NOFLUSH | (gate_kernel_mode(&v->gate) ? PCID_KERNEL : PCID_USER);
+	p->enter_cr3 = cr3;
+	if (!split_tables)
+		cr3_write(cr3);
+}
+
 void plat_cpu_run(struct vcpu *v, struct trap *t)
 {
 	struct metal_vcpu *m = v->plat;
@@ -85,12 +101,9 @@ void plat_cpu_run(struct vcpu *v, struct trap *t)
 
 		if (!return_allowed(&v->gate.regs, t))
 			return;
-		if (p->cr3 != cr3 || READ_ONCE(p->flush)) {
-			p->cr3 = cr3;
-			WRITE_ONCE(p->flush, false); /* before the load: a request in between is honoured by it */
-			if (!split_tables)
-				cr3_write(cr3);
-		}
+		/* The gate may have changed the mode, and p->cr3 with it, since this was last decided. */
+		if (split_tables || p->cr3 != cr3 || READ_ONCE(p->flush))
+			load_tables(p, v, cr3);
 		if (m->info_shown != v->gate.vcpu_info)
 			show_info(v, m);
 		event = gate_enter(m->gate);

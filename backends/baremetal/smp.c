@@ -137,7 +137,7 @@ static struct percpu *make_cpu(unsigned n, uint32_t id)
 	p->self = p;
 	p->id = n;
 	p->apic_id = id;
-	p->cr3 = p->hyp_cr3 = idle_cr3();
+	p->cr3 = idle_cr3();
 	p->reserved_gdt_phys = at; /* the last of them */
 	return p;
 }
@@ -230,10 +230,14 @@ void plat_tlb_flush(uint64_t pcpus, enum plat_flush what, uint64_t va)
 	if (!(pcpus >> p->id & 1))
 		return;
 	/* With split tables the guest's are not in CR3 now; they are loaded, and so flushed, on the way to it. */
-	if (what == PLAT_FLUSH_VA && !split_tables)
+	if (what == PLAT_FLUSH_VA && use_pcid) {
+		invpcid(INVPCID_ADDRESS, PCID_KERNEL, va);
+		invpcid(INVPCID_ADDRESS, PCID_USER, va);
+	} else if (what == PLAT_FLUSH_VA && !split_tables) {
 		invlpg(va);
-	else
+	} else {
 		p->flush = true;
+	}
 }
 
 bool smp_stack_of(uint64_t rsp, struct stack *s)

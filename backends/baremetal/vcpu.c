@@ -304,6 +304,15 @@ void plat_xcr0_set(struct vcpu *v, uint64_t xcr0)
 
 /* ---- the switch ---- */
 
+/* @to's window may have changed while it was on another CPU, and is looked at before the flush on the way to ring 3. */
+static void flush_windows(void)
+{
+	if (use_pcid)
+		invpcid(INVPCID_ALL_LOCAL, 0, 0);
+	else
+		cr3_write(cr3_read());
+}
+
 void plat_cpu_switch(struct vcpu *from, struct vcpu *to)
 {
 	struct percpu *p = this_cpu();
@@ -320,6 +329,7 @@ void plat_cpu_switch(struct vcpu *from, struct vcpu *to)
 	if (to) {
 		struct metal_vcpu *m = to->plat;
 
+		flush_windows();
 		if (use_ibpb && p->last_domain != to->domain->id)
 			msr_write(MSR_PRED_CMD, 1);
 		p->last_domain = to->domain->id;

@@ -141,6 +141,9 @@ void window_set(struct metal_vcpu *m, unsigned page, uint64_t pte)
 	if ((m->all[index] ^ pte) & ~(PTE_A | PTE_D)) {
 		WRITE_ONCE(m->all[index], pte);
 		invlpg(window_address(m, page));
+		/* The other address spaces' numbers may remember it, too. */
+		if (use_pcid)
+			this_cpu()->flush = true;
 	}
 }
 

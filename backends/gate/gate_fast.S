@@ -61,9 +61,10 @@
 	jne	\otherwise
 	.endm
 
-	.macro	load_cr3 field, tmp
+	.macro	load_cr3 field, tmp, pcid
 	movq	\field(%rdi), \tmp
 	movq	\tmp, %gs:P_CR3
+	when	GATE_ALT_PCID, orq \pcid(%rip), \tmp
 	movq	\tmp, %cr3
 	.endm
 
@@ -90,7 +91,7 @@
 	movb	$0, I_MASK(%rax)
 	andb	$~GATE_A_KERNEL_MODE, G_FLAGS(%rdi)
 	incq	G_FINISHED + 8 * DID_IRET(%rdi)
-	load_cr3 G_CR3_USER, %rax
+	load_cr3 G_CR3_USER, %rax, pcid_user
 	leave_to_other_mode
 	.endm
 
@@ -122,7 +123,7 @@ gate_syscall:
 	andq	$~15, %rax
 	subq	$56, %rax
 	check_guest_address %rax, %rsi, syscall_slow
-	load_cr3 G_CR3_KERNEL, %rsi
+	load_cr3 G_CR3_KERNEL, %rsi, pcid_kernel
 	when	GATE_ALT_SMAP, stac
 	guest	syscall_slow, movq %rcx, 0(%rax)
 	guest	syscall_slow, movq %r11, 8(%rax)
@@ -343,7 +344,7 @@ gate_page_fault:
 	andq	$~15, %rax
 	subq	$64, %rax
 	check_guest_address %rax, %rsi, page_fault_slow
-	load_cr3 G_CR3_KERNEL, %rsi
+	load_cr3 G_CR3_KERNEL, %rsi, pcid_kernel
 	when	GATE_ALT_SMAP, stac
 	movzwl	16(%rsp), %esi
 	guest	page_fault_undo, movq %rsi, 32(%rax)

@@ -52,7 +52,7 @@ gate_enter:
 	movq	%rdi, %gs:P_GATE
 	when	GATE_ALT_SPEC_CTRL, call spec_ctrl_guest
 	when	GATE_ALT_VERW, verw verw_selector(%rip)
-	when	GATE_ALT_SPLIT, movq %gs:P_CR3, %rax
+	when	GATE_ALT_SPLIT, movq %gs:P_ENTER, %rax
 	movq	%gs:P_STACK, %rsp
 	when	GATE_ALT_SPLIT, movq %rax, %cr3
 	movzwl	G_SS(%rdi), %eax
@@ -381,6 +381,11 @@ gate_halt:
 	.quad	0
 gate_hyp_cr3:
 	.quad	0
+	.globl	pcid_kernel, pcid_user
+pcid_kernel:
+	.quad	0x8000000000000001 /* the number, and: flush nothing */
+pcid_user:
+	.quad	0x8000000000000002
 verw_selector:
 	.short	HYP_DS
 

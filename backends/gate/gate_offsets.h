@@ -70,7 +70,7 @@
 #define P_ERROR    0x18
 #define P_STACK    0x20
 #define P_CR3      0x28
-#define P_HYP_CR3  0x30
+#define P_ENTER    0x30
 
 /* What instructions may depend on: bits of gate_features (alternatives.c). */
 #define GATE_ALT_SMAP  0
@@ -78,6 +78,7 @@
 #define GATE_ALT_SPEC_CTRL 2 /* C code and ring 3 have different values of SPEC_CTRL */
 #define GATE_ALT_VERW  3
 #define GATE_ALT_RSB   4
+#define GATE_ALT_PCID  5
 
 /* What gate_enter() returns beyond an exception's or interrupt's vector. */
 #define GATE_EV_SYSCALL   0x100

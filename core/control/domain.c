@@ -275,13 +275,14 @@ void domain_shutdown(struct domain *d, unsigned reason)
 		for_each_vcpu(d, vcpu_sleep, VPF_DEAD);
 }
 
-void domain_gate_slow(struct domain *d, uint8_t reason)
+bool domain_gate_slow(struct domain *d, uint8_t reason)
 {
 	if (__atomic_fetch_or(&d->gate_slow, reason, __ATOMIC_SEQ_CST) & reason)
-		return;
+		return false;
 	for (unsigned i = 0; i < d->max_vcpus; i++)
 		if (d->vcpu[i])
 			gate_slow(&d->vcpu[i]->gate, reason, true);
+	return true;
 }
 
 void domain_crash(struct vcpu *v, const char *fmt, ...)

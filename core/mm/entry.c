@@ -73,7 +73,9 @@ int entry_get(struct domain *d, struct frame *table, unsigned level, uint64_t *e
 	} else if (level == 4 && mfn_eq(pte_mfn(*e), frame_mfn(table))) {
 		if (*e & PTE_RW)
 			return -XEN_EINVAL;
-		domain_gate_slow(d, GATE_SLOW_LINEAR);
+		/* A fast path that is under way on another CPU has ended before the table can be used. */
+		if (domain_gate_slow(d, GATE_SLOW_LINEAR))
+			flush_tlb(flush_domain_cpus(d));
 		rc = get_ref(table) ? 0 : -XEN_EBUSY;
 	} else {
 		f = frame_of(pte_mfn(*e));

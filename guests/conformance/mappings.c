@@ -244,8 +244,9 @@ static void test_direct(void)
 	check_eq("... is seen", probe_read(window, NULL), 14);
 	DIRECT("stosq", "mov %[p], %%rdi\n\tmov %[va], %%rax\n\tstosq", va);
 	check_eq("... is seen", *win, 0xaaaa);
-	DIRECT("btr of the present bit", "lock btrq $0, (%[p])", va & ~PTE_P);
-	DIRECT("xadd", "mov $1, %%ecx\n\tlock xadd %%rcx, (%[p])", va);
+	/* Not the present bit: an entry without it must not name memory where the processor has L1TF. */
+	DIRECT("btr of the writable bit", "lock btrq $1, (%[p])", va & ~PTE_RW);
+	DIRECT("xadd", "mov $2, %%ecx\n\tlock xadd %%rcx, (%[p])", va);
 	check_eq("... is seen", *win, 0xaaaa);
 }
 

@@ -82,8 +82,11 @@ void domain_crash(struct vcpu *v, const char *fmt, ...) __attribute__((format(pr
 /** domain_shutdown() - stop all virtual CPUs of @d for @reason (SHUTDOWN_*). */
 void domain_shutdown(struct domain *d, unsigned reason);
 
-/** domain_gate_slow() - from now on the gate finishes nothing for @d by itself, for @reason (GATE_SLOW_*). */
-void domain_gate_slow(struct domain *d, uint8_t reason);
+/**
+ * domain_gate_slow() - from now on the gate finishes nothing for @d by itself, for @reason (GATE_SLOW_*). True when it
+ * might have until now.
+ */
+bool domain_gate_slow(struct domain *d, uint8_t reason);
 
 /** current_vcpu() - the virtual CPU this physical CPU is working for, NULL outside one. */
 struct vcpu *current_vcpu(void);
