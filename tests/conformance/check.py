@@ -19,6 +19,8 @@ import boot  # noqa: E402
 TIMEOUT = 100
 # Of a guest with little memory, so that many can be tested at once.
 OPTIONS = ['--memory', '64']
+# Some have a subject that needs more.
+MORE = {'conformance-smp': ['--vcpus', '4']}
 BROKEN = re.compile(r'(Address|Leak|Thread)Sanitizer|runtime error:|assertion|Assertion|: BUG\b|Aborted|mm audit|panic')
 
 
@@ -30,7 +32,8 @@ def text_of(done):
 def run(xenopus, guest, home='kvm'):
     try:
         # Any ELF file is an initrd to those that look at it; the guest is one.
-        done = subprocess.run([xenopus, 'run', f'--home={home}', *OPTIONS, '--initrd', guest, guest],
+        done = subprocess.run([xenopus, 'run', f'--home={home}', *OPTIONS, *MORE.get(os.path.basename(guest), []),
+                               '--initrd', guest, guest],
                               stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT, check=False)
     except subprocess.TimeoutExpired as late:
         return None, text_of(late)
