@@ -127,8 +127,8 @@ def kvm_cases(kernel):
     hide = ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /dev && exec "$@"', 'sh']
     fake = ['unshare', '-m', 'sh', '-c', 'mount --bind /dev/null /dev/kvm && exec "$@"', 'sh']
     return [
-        Case('no /dev/kvm', ['run', kernel], words=['/dev/kvm'], prefix=hide),
-        Case('a /dev/kvm that is none', ['run', kernel], words=['/dev/kvm', 'KVM'], prefix=fake),
+        Case('no /dev/kvm', ['run', '--home=kvm', kernel], words=['/dev/kvm'], prefix=hide),
+        Case('a /dev/kvm that is none', ['run', '--home=kvm', kernel], words=['/dev/kvm', 'KVM'], prefix=fake),
     ]
 
 

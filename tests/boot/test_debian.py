@@ -54,7 +54,8 @@ def vector_load(verdict):
     summary = run.last('xenopus-vload: ')
     found = re.fullmatch(r'xenopus-vload: (\d+) rounds, 0 wrong', summary)
     verdict.check(run.status == 0, f'exit status {run.status}')
-    verdict.check(found and int(found[1]) > 100, f"summary line: '{summary}'")
+    # How many rounds is the machine's speed; each of the five processes must have done two at least.
+    verdict.check(found and int(found[1]) >= 10, f"summary line: '{summary}'")
 
 
 def kernel_panic(verdict):
