@@ -4,9 +4,9 @@ what they need.
 
 usage: bench_metal.py BUILD-DIRECTORY KERNEL [--fresh] [--sides=SIDE,...] [PART...]
 
-All of it runs in QEMU's TCG on the same CPU model. With "-icount shift=0" the time-stamp counter counts instructions, so
-the figures are the same every time, on every machine with that QEMU. What was counted for Xen and for no
-hypervisor is therefore kept in .cache/bench until kernel, programs, QEMU or Xen change; --fresh counts again.
+All of it runs in QEMU's TCG on the same CPU model. With "-icount shift=0" the time-stamp counter counts
+instructions, so the figures are the same every time, on every machine with that QEMU. What was counted for Xen
+and for no hypervisor is therefore kept in .cache/bench until kernel, programs, QEMU or Xen change; --fresh counts again.
 """
 
 import hashlib
@@ -99,7 +99,8 @@ class Bench:
         return [*QEMU, '-kernel', kernel, '-initrd', initrd, '-append', ' '.join(line)]
 
     def on_xen(self, kernel, initrd, arguments, words):
-        line = ['console=com1', 'com1=115200,8n1', f'dom0_mem={GUEST_MEMORY}M', 'dom0_max_vcpus=1', 'noreboot=1', *words]
+        line = ['console=com1', 'com1=115200,8n1', f'dom0_mem={GUEST_MEMORY}M', 'dom0_max_vcpus=1', 'noreboot=1',
+                *words]
         return [*QEMU, '-kernel', self.xen, '-append', ' '.join(line), '-initrd',
                 f'{" ".join([kernel, "console=hvc0", *arguments])},{initrd}']
 
