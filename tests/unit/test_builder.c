@@ -298,8 +298,10 @@ static void check_kernel(struct domain *d)
 
 static void test_plain(void **state)
 {
-	struct domain *d = domain_create(&config);
+	struct domain *d;
 
+	assert_int_equal(domain_check(&config), 0);
+	d = domain_create(&config);
 	assert_non_null(d);
 	assert_int_equal(d->max_vcpus, 2);
 	assert_non_null(d->vcpu[1]);
@@ -418,10 +420,21 @@ static void test_domains(void **state)
 
 static void refused(const char *part)
 {
+	char foreseen[sizeof(error)];
+	int rc;
+
+	error[0] = 0;
+	rc = domain_check(&config);
+	memcpy(foreseen, error, sizeof(error));
 	error[0] = 0;
 	assert_null(domain_create(&config));
 	if (!strstr(error, part))
 		fail_msg("'%s' does not say '%s'", error, part);
+	/* All but the lack of memory is known beforehand, in the same words. */
+	if (rc)
+		assert_string_equal(foreseen, error);
+	else
+		assert_non_null(strstr(error, "memory"));
 	assert_null(strchr(error, '\n'));
 	assert_nothing_left();
 	plain_config();
