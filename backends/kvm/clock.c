@@ -143,9 +143,7 @@ void plat_timer_set(uint64_t tsc)
 	struct pcpu *p = this_pcpu();
 	struct itimerspec it = { 0 };
 
-	if (tsc == p->timer_tsc)
-		return;
-	p->timer_tsc = tsc;
+	/* Also when it is the same as before: the timer may have fired a little before that TSC value. */
 	if (!p->timer_made)
 		return;
 	if (tsc) {

@@ -86,7 +86,6 @@ struct pcpu {
 	timer_t timer;
 	timer_t rekick;
 	bool timer_made;
-	uint64_t timer_tsc;    /* what the timer is set to, 0: off */
 	_Atomic bool kicked;
 	struct attendant *attendant; /* NULL: none */
 	uint64_t door_alone;         /* hypercalls the door answered by itself */

@@ -369,6 +369,8 @@ void plat_cpu_run(struct vcpu *v, struct trap *t)
 				}
 				continue;
 			}
+			/* A kick from here on is seen by the core, on its way round, or raises these again. */
+			atomic_store(&p->kicked, false);
 			k->run->immediate_exit = 0;
 			save_direct(k, &v->gate.regs);
 			t->cause = TRAP_KICK;
