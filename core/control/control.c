@@ -43,9 +43,12 @@ int domain_sysrq(struct domain *d, char key)
 
 int domain_set_target(struct domain *d, uint64_t pages)
 {
+	uint64_t now, max;
+
 	if (!pages)
 		return -XEN_EINVAL;
-	if (pages > d->mm.max_pages)
+	mm_reservation(d, &now, &max);
+	if (pages > max)
 		return -XEN_E2BIG;
 	return write_kib(d, "memory/target", pages);
 }
@@ -91,7 +94,7 @@ int domain_set_max(struct domain *d, uint64_t pages)
 		return -XEN_EINVAL;
 	rc = write_kib(d, "memory/static-max", pages);
 	if (!rc)
-		d->mm.max_pages = pages;
+		mm_set_max(d, pages);
 	return rc;
 }
 
@@ -139,26 +142,27 @@ bool vcpu_get_status(const struct domain *d, unsigned id, struct vcpu_status *ou
 	return true;
 }
 
-static uint64_t target_of(const struct domain *d)
+static uint64_t target_of(const struct domain *d, uint64_t pages)
 {
 	char path[64], text[24];
 	uint64_t kib = 0;
 
 	xsnprintf(path, sizeof(path), "/local/domain/%u/memory/target", d->id);
 	if (store_read(path, text, sizeof(text)))
-		return d->mm.tot_pages;
+		return pages;
 	for (const char *c = text; *c >= '0' && *c <= '9'; c++)
 		kib = kib * 10 + (uint64_t)(*c - '0');
 	return kib / KIB_PER_PAGE;
 }
 
-void domain_get_status(const struct domain *d, struct domain_status *out)
+void domain_get_status(struct domain *d, struct domain_status *out)
 {
-	const struct domain_stats *st = &d->stats;
+	struct domain_stats st;
 	struct vcpu_status v;
 
-	*out = (struct domain_status){ .pages = d->mm.tot_pages, .max_pages = d->mm.max_pages,
-				       .target = target_of(d), .blocked = true };
+	*out = (struct domain_status){ .blocked = true };
+	mm_reservation(d, &out->pages, &out->max_pages);
+	out->target = target_of(d, out->pages);
 	for (unsigned i = 0; i < d->max_vcpus; i++) {
 		if (!vcpu_get_status(d, i, &v))
 			continue;
@@ -169,9 +173,10 @@ void domain_get_status(const struct domain *d, struct domain_status *out)
 		if (v.doing != VCPU_BLOCKED && v.doing != VCPU_OFFLINE)
 			out->blocked = false;
 	}
+	stats_read(d, &st);
 	for (unsigned i = 0; i < STATS_HYPERCALLS; i++)
-		out->hypercalls += st->hypercall[i].count;
-	out->exits = out->hypercalls + st->soft_ints + st->kicks;
-	for (unsigned i = 0; i < ARRAY_SIZE(st->exceptions); i++)
-		out->exits += st->exceptions[i];
+		out->hypercalls += st.hypercall[i].count;
+	out->exits = out->hypercalls + st.soft_ints + st.kicks;
+	for (unsigned i = 0; i < ARRAY_SIZE(st.exceptions); i++)
+		out->exits += st.exceptions[i];
 }

@@ -41,9 +41,11 @@ static const char *what_keeps(const struct vcpu *v)
 static void show_domain(const struct out *o, struct domain *d)
 {
 	static const char *const states[] = { "building", "running", "shut down", "dying" };
+	uint64_t pages, max;
 
+	mm_reservation(d, &pages, &max);
 	say(o, "d%u %s: %s, %llu of at most %llu pages, %u virtual CPUs", d->id, d->name, states[d->state],
-	    (unsigned long long)d->mm.tot_pages, (unsigned long long)d->mm.max_pages, d->max_vcpus);
+	    (unsigned long long)pages, (unsigned long long)max, d->max_vcpus);
 	for (unsigned i = 0; i < d->max_vcpus; i++) {
 		const struct vcpu *v = d->vcpu[i];
 

@@ -36,6 +36,16 @@ const char *stats_hypercall_name(unsigned nr)
 	return hypercall_name(nr);
 }
 
+void stats_read(const struct domain *d, struct domain_stats *out)
+{
+	const uint64_t *from = (const uint64_t *)(const void *)&d->stats;
+	uint64_t *to = (uint64_t *)(void *)out;
+
+	_Static_assert(sizeof(*out) % sizeof(uint64_t) == 0, "nothing but 64-bit counters");
+	for (unsigned i = 0; i < sizeof(*out) / sizeof(*to); i++)
+		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+}
+
 /* Where the lines go, and the one line being made. */
 struct out {
 	void (*line)(void *opaque, const char *text);
@@ -118,9 +128,10 @@ static void print_finished(const struct out *o, const struct domain *d)
 void stats_print(const struct domain *d, void (*line)(void *opaque, const char *text), void *opaque)
 {
 	const struct out o = { line, opaque };
-	const struct domain_stats *st = &d->stats;
+	struct domain_stats now, *st = &now;
 	uint64_t emulated = 0;
 
+	stats_read(d, st);
 	say(&o, "domain %u (%s)", d->id, d->name);
 	print_hypercalls(&o, st);
 

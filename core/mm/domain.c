@@ -30,6 +30,21 @@ int domain_mm_init(struct domain *d, uint64_t max_pages)
 	return 0;
 }
 
+void mm_reservation(struct domain *d, uint64_t *pages, uint64_t *max)
+{
+	mm_lock(d);
+	*pages = d->mm.tot_pages;
+	*max = d->mm.max_pages;
+	mm_unlock(d);
+}
+
+void mm_set_max(struct domain *d, uint64_t max)
+{
+	mm_lock(d);
+	d->mm.max_pages = max;
+	mm_unlock(d);
+}
+
 /* Give up what virtual CPUs hold; harmless when their owners did so already. The home is past
  * caring. */
 static void drop_vcpus(struct domain *d)

@@ -172,7 +172,7 @@ struct domain_status {
 
 /** vcpu_get_status() - false when there is no virtual CPU @id. */
 bool vcpu_get_status(const struct domain *d, unsigned id, struct vcpu_status *out);
-void domain_get_status(const struct domain *d, struct domain_status *out);
+void domain_get_status(struct domain *d, struct domain_status *out);
 
 /**
  * debug_key() - what the hypervisor answers to a key, one call of @line for each line; false: no such key.

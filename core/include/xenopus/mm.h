@@ -109,6 +109,9 @@ mfn_t mm_alloc_domain_frame(struct domain *d);
 /** mm_share_xen_frame() - make a heap page mappable by @d (shared_info, ...), writable or not. */
 void mm_share_xen_frame(struct domain *d, void *page, bool writable);
 struct domain *mm_frame_owner(mfn_t mfn);
+/** mm_reservation() - how many frames @d has, and may have. mm_set_max() - how many it may have from now on. */
+void mm_reservation(struct domain *d, uint64_t *pages, uint64_t *max);
+void mm_set_max(struct domain *d, uint64_t max);
 /** mm_each_frame() - every frame of @d that it got as its memory, and where it keeps it by the M2P. */
 void mm_each_frame(struct domain *d, void (*fn)(void *opaque, mfn_t mfn, uint64_t pfn), void *opaque);
 

@@ -30,6 +30,9 @@ static inline void stat_inc(uint64_t *counter)
 	stat_add(counter, 1);
 }
 
+/** stats_read() - @d's counters while it may run: each is right, but not all are of one moment. */
+void stats_read(const struct domain *d, struct domain_stats *out);
+
 /** stats_hypercall_name() - "mmu_update", ... or NULL for numbers without a name. */
 const char *stats_hypercall_name(unsigned nr);
 
