@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A thread for each physical CPU, and virtual CPUs of two domains that make hypercalls at random: mappings, page tables
+ * pinned and given up, memory given back and taken again, event channels bound, sent on, closed. Pages and ports are
+ * shared by the virtual CPUs of a domain, so they get into each other's way all the time. Afterwards the
+ * frame table must be right, everything given back, and ThreadSanitizer must have found nothing.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "smallworld.h"
+#include "xenopus/control.h"
+#include "xenopus/core.h"
+#include <xen/event_channel.h>
+#include <xen/memory.h>
+
+#define PCPUS   3u
+#define DOMAINS 2u
+#define VCPUS   3u
+#define ROUNDS  60000u
+#define FIRST_PAGE 8u /* the pages before are the virtual CPUs' arguments */
+#define PAGES   24u
+#define PORTS   64u
+
+#define FLAGS (PTE_P | PTE_US | PTE_A | PTE_D)
+
+static unsigned rounds, done_well[5];
+static _Thread_local uint64_t seed;
+
+static unsigned roll(unsigned n)
+{
+	seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+	return (unsigned)(seed >> 33) % n;
+}
+
+static uint64_t args_va(const struct vcpu *v)
+{
+	return SW_VA + v->id * PAGE_SIZE;
+}
+
+/* A hypercall with a structure in memory of the virtual CPU's own. */
+static long op(struct vcpu *v, hypercall_fn *fn, uint64_t cmd, void *arg, size_t size)
+{
+	void *place = sw_ptr(v->domain, args_va(v));
+	long ret;
+
+	memcpy(place, arg, size);
+	ret = sw_call(v, fn, cmd, args_va(v), 0);
+	memcpy(arg, place, size);
+	return ret;
+}
+
+static uint64_t some_va(void)
+{
+	return SW_VA + (FIRST_PAGE + roll(PAGES)) * PAGE_SIZE;
+}
+
+static long map(struct vcpu *v)
+{
+	static const uint64_t flush[] = { 0, UVMF_INVLPG, UVMF_INVLPG | UVMF_ALL, UVMF_TLB_FLUSH | UVMF_ALL };
+	uint64_t mfn = sw_mfn(v->domain, FIRST_PAGE + roll(PAGES)).n;
+
+	return sw_call(v, do_update_va_mapping, some_va(), roll(4) ? mfn << PAGE_SHIFT | FLAGS | (roll(2) ? PTE_RW : 0) : 0,
+		       flush[roll(4)]);
+}
+
+static long pin(struct vcpu *v)
+{
+	struct mmuext_op m = { .cmd = roll(2) ? MMUEXT_PIN_L1_TABLE : MMUEXT_UNPIN_TABLE };
+	void *place = sw_ptr(v->domain, args_va(v));
+	struct hypercall_args a = { .arg = { args_va(v), 1, 0, DOMID_SELF } };
+
+	m.arg1.mfn = sw_mfn(v->domain, FIRST_PAGE + roll(PAGES)).n;
+	memcpy(place, &m, sizeof(m));
+	return do_mmuext_op(v, &a);
+}
+
+/* One frame more and, mostly, less again. */
+static long balloon(struct vcpu *v)
+{
+	uint64_t list = args_va(v) + 1024, *frame = sw_ptr(v->domain, list);
+	struct xen_memory_reservation r = { .nr_extents = 1, .domid = DOMID_SELF };
+	long ret;
+
+	r.extent_start.p = (void *)(uintptr_t)list;
+	*frame = 500;
+	ret = op(v, do_memory_op, XENMEM_populate_physmap, &r, sizeof(r));
+	if (ret != 1)
+		return -1;
+	return op(v, do_memory_op, XENMEM_decrease_reservation, &r, sizeof(r)) == 1 ? 0 : -1;
+}
+
+static long event(struct vcpu *v)
+{
+	struct evtchn_bind_ipi bind = { .vcpu = roll(VCPUS) };
+	struct evtchn_send send = { .port = 1 + roll(PORTS) };
+
+	switch (roll(4)) {
+	case 0:
+		return op(v, do_event_channel_op, EVTCHNOP_bind_ipi, &bind, sizeof(bind));
+	case 1:
+		return op(v, do_event_channel_op, EVTCHNOP_close, &send, sizeof(send));
+	default:
+		return op(v, do_event_channel_op, EVTCHNOP_send, &send, sizeof(send));
+	}
+}
+
+static long sleep_or_wake(struct vcpu *v)
+{
+	struct vcpu *other = v->domain->vcpu[roll(VCPUS)];
+
+	if (!roll(4))
+		vcpu_sleep(other, VPF_PAUSED);
+	else
+		vcpu_wake(other, VPF_PAUSED);
+	return 0;
+}
+
+static void guest(struct vcpu *v, struct trap *t)
+{
+	static long (*const deeds[])(struct vcpu *v) = { map, pin, balloon, event, sleep_or_wake };
+	unsigned deed = roll(5);
+
+	/* What follows happens in the core: the hypercall a guest has made. */
+	t->cause = TRAP_KICK;
+	if (deeds[deed](v) == 0)
+		__atomic_fetch_add(&done_well[deed], 1, __ATOMIC_RELAXED);
+	if (__atomic_add_fetch(&rounds, 1, __ATOMIC_RELAXED) == ROUNDS)
+		core_stop();
+}
+
+/* Everybody may have been put to sleep. */
+static void idle(void)
+{
+	struct list *pos;
+
+	list_for_each (pos, &domain_list)
+		for (unsigned i = 0; i < VCPUS; i++)
+			vcpu_wake(list_entry(pos, struct domain, link)->vcpu[i], VPF_PAUSED);
+	sched_yield();
+}
+
+static void *cpu(void *arg)
+{
+	unsigned id = (unsigned)(uintptr_t)arg;
+
+	testplat_thread_is(id);
+	seed = id + 1;
+	core_cpu_loop();
+	return NULL;
+}
+
+static void hypercalls_of_many(void **state)
+{
+	struct domain *d[DOMAINS];
+	uint64_t pages[DOMAINS];
+	pthread_t thread[PCPUS];
+
+	(void)state;
+	smallworld_start_on(PCPUS);
+	for (unsigned i = 0; i < DOMAINS; i++) {
+		d[i] = sw_domain(VCPUS);
+		d[i]->mm.max_pages += 8;
+		pages[i] = d[i]->mm.tot_pages;
+		for (unsigned n = 0; n < VCPUS; n++)
+			sw_run(d[i]->vcpu[n]);
+	}
+	tp.threaded = true;
+	tp.run = guest;
+	tp.idle = idle;
+	time_init();
+	for (unsigned i = 0; i < PCPUS; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, cpu, (void *)(uintptr_t)i), 0);
+	for (unsigned i = 0; i < PCPUS; i++)
+		pthread_join(thread[i], NULL);
+	tp.threaded = false;
+	for (unsigned i = 0; i < ARRAY_SIZE(done_well); i++)
+		assert_in_range(done_well[i], 100, ROUNDS);
+	for (unsigned i = 0; i < DOMAINS; i++) {
+		assert_int_equal(d[i]->state, DOM_RUNNING);
+		assert_int_equal(d[i]->mm.tot_pages, pages[i]);
+	}
+	assert_int_equal(mm_audit(), 0);
+	smallworld_stop();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(hypercalls_of_many) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
