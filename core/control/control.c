@@ -121,7 +121,7 @@ static enum vcpu_doing doing(const struct vcpu *v)
 		return VCPU_PAUSED;
 	if (flags & VPF_BLOCKED)
 		return VCPU_BLOCKED;
-	return v->sched.running ? VCPU_RUNS : VCPU_READY;
+	return __atomic_load_n(&v->sched.running, __ATOMIC_SEQ_CST) ? VCPU_RUNS : VCPU_READY;
 }
 
 bool vcpu_get_status(const struct domain *d, unsigned id, struct vcpu_status *out)

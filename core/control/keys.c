@@ -32,10 +32,11 @@ static void each_domain(const struct out *o, void (*fn)(const struct out *o, str
 
 static const char *what_keeps(const struct vcpu *v)
 {
-	uint32_t f = v->sched.pause_flags;
+	uint32_t f = __atomic_load_n(&v->sched.pause_flags, __ATOMIC_ACQUIRE);
+	bool running = __atomic_load_n(&v->sched.running, __ATOMIC_SEQ_CST);
 
 	return f & VPF_DEAD ? "stopped" : f & VPF_PAUSED ? "paused" : f & VPF_DOWN ? "down" :
-	       f & VPF_BLOCKED ? "waits" : v->sched.running ? "runs" : "ready";
+	       f & VPF_BLOCKED ? "waits" : running ? "runs" : "ready";
 }
 
 static void show_domain(const struct out *o, struct domain *d)
