@@ -137,8 +137,9 @@ def stats(verdict):
     if boot.kvm_usable():
         hosted_headings, hosted = tables('kvm')
         verdict.check(headings == hosted_headings, 'other headings')
-        # What is printed depends on the host.
-        verdict.check(all(rows[name] == hosted[name] for name in rows.keys() & hosted.keys() - {'console_io', 'all'}),
+        # What is printed depends on the host, and what the gate of bare metal finishes by itself is counted elsewhere.
+        differ = {'console_io', 'all', 'iret', 'stack_switch', 'set_segment_base'}
+        verdict.check(all(rows[name] == hosted[name] for name in rows.keys() & hosted.keys() - differ),
                       f'other counts: {rows}, {hosted}')
 
 
