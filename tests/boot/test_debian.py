@@ -10,6 +10,8 @@ import sys
 
 import boot
 
+SMP_TOPICS = 'fork-exec,fork-tree,copy-on-write,mmap,mprotect,pipes,thread-mutex,thread-futex'
+
 
 def first_line(verdict):
     """Nothing but console=hvc0: up to the first line of init, end-of-file to the shell, power-off."""
@@ -58,6 +60,22 @@ def vector_load(verdict):
     verdict.check(found and int(found[1]) >= 10, f"summary line: '{summary}'")
 
 
+def several_cpus(verdict, where='kvm'):
+    """Four virtual CPUs on two physical ones: what needs TLB flushes and interrupts between them, at small scale."""
+    words = boot.command(['console=hvc0', 'quiet', f'xenopus.topics={SMP_TOPICS}', 'xenopus.scale=8'],
+                         mode='check', options=['--vcpus', '4', '--pcpus', '2'], where=where)
+    run = boot.boot(words, limit=300)
+    verdict.check(run.status == 0, f'exit status {run.status}')
+    verdict.check(run.has('xenopus-init: 4 CPUs'), 'not four CPUs')
+    summary = run.last('xenopus-selfcheck: ')
+    passed = len(SMP_TOPICS.split(','))
+    verdict.check(summary == f'xenopus-selfcheck: {passed} passed, 0 failed', f"summary line: '{summary}'")
+
+
+def several_cpus_metal(verdict):
+    several_cpus(verdict, 'metal')
+
+
 def kernel_panic(verdict):
     """A guest kernel without anything to start panics: the domain crashes with one line, status 1."""
     words = [boot.xenopus(), 'run', '--memory', '128', boot.kernel(), '--', 'console=hvc0', 'quiet']
@@ -68,7 +86,8 @@ def kernel_panic(verdict):
 
 
 def main():
-    boot.require_kvm()
+    if not sys.argv[1].endswith('_metal'):
+        boot.require_kvm()
     verdict = boot.Verdict()
     globals()[sys.argv[1]](verdict)
     verdict.finish()
