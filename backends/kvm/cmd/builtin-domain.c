@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <xenopus/words.h>
 #include "verb.h"
 
 #define ONE "DOMAIN"
@@ -136,47 +137,21 @@ int cmd_rename(int argc, char **argv)
 	return verb_finish(&v, "domain.rename", params);
 }
 
-/* As xl has it: mebibytes, or with one of the letters k, m, g, t. */
-static bool parse_memory(const char *text, gint64 *kib)
-{
-	static const struct {
-		char letter;
-		unsigned shift; /* from KiB */
-	} units[] = { { 'k', 0 }, { 'm', 10 }, { 'g', 20 }, { 't', 30 } };
-	unsigned shift = 10;
-	char *end;
-	guint64 n = g_ascii_strtoull(text, &end, 10);
-
-	if (!g_ascii_isdigit(*text))
-		return false;
-	for (unsigned i = 0; *end && i < G_N_ELEMENTS(units); i++) {
-		if (g_ascii_tolower(*end) == units[i].letter) {
-			shift = units[i].shift;
-			end++;
-			break;
-		}
-	}
-	if (*end || n > (guint64)1 << (40 - shift))
-		return false;
-	*kib = (gint64)(n << shift);
-	return true;
-}
-
 static int memory(int argc, char **argv, const char *summary, const char *method)
 {
 	struct verb v = { .arguments = "DOMAIN MEMORY", .summary = summary, .min = 2, .max = 2 };
 	int status = verb_parse(&v, argc, argv);
 	JsonObject *params;
-	gint64 kib = 0;
+	uint64_t kib = 0;
 
-	if (!status && !parse_memory(v.args[1], &kib))
+	if (!status && !words_memory(v.args[1], &kib))
 		status = cmd_error(STATUS_USAGE, "memory of '%s': give MiB, or a number with k, m, g or t", v.args[1]);
 	if (!status)
 		status = verb_connect(&v);
 	if (status)
 		return status;
 	params = verb_domain(v.args[0]);
-	json_object_set_int_member(params, "kib", kib);
+	json_object_set_int_member(params, "kib", (gint64)kib);
 	return verb_finish(&v, method, params);
 }
 
@@ -191,32 +166,22 @@ int cmd_mem_max(int argc, char **argv)
 	return memory(argc, argv, "Sets the most memory that a domain may have.", "domain.set-max-memory");
 }
 
-static bool parse_number(const char *text, gint64 max, gint64 *n)
-{
-	guint64 value;
-
-	if (!g_ascii_string_to_unsigned(text, 10, 0, (guint64)max, &value, NULL))
-		return false;
-	*n = (gint64)value;
-	return true;
-}
-
 int cmd_vcpu_set(int argc, char **argv)
 {
 	struct verb v = { .arguments = "DOMAIN N", .summary = "Asks a domain's kernel to use so many virtual CPUs.",
 			  .min = 2, .max = 2 };
 	int status = verb_parse(&v, argc, argv);
 	JsonObject *params;
-	gint64 n = 0;
+	uint64_t n = 0;
 
-	if (!status && (!parse_number(v.args[1], 64, &n) || !n))
+	if (!status && !words_number(v.args[1], 1, 64, &n))
 		status = cmd_error(STATUS_USAGE, "'%s' virtual CPUs: give 1 to 64", v.args[1]);
 	if (!status)
 		status = verb_connect(&v);
 	if (status)
 		return status;
 	params = verb_domain(v.args[0]);
-	json_object_set_int_member(params, "vcpus", n);
+	json_object_set_int_member(params, "vcpus", (gint64)n);
 	return verb_finish(&v, "domain.set-vcpus", params);
 }
 
@@ -240,9 +205,9 @@ int cmd_trigger(int argc, char **argv)
 			  .min = 2, .max = 3 };
 	int status = verb_parse(&v, argc, argv);
 	JsonObject *params;
-	gint64 vcpu = 0;
+	uint64_t vcpu = 0;
 
-	if (!status && v.nr_args == 3 && !parse_number(v.args[2], 63, &vcpu))
+	if (!status && v.nr_args == 3 && !words_number(v.args[2], 0, 63, &vcpu))
 		status = cmd_error(STATUS_USAGE, "virtual CPU '%s': give 0 to 63", v.args[2]);
 	if (!status)
 		status = verb_connect(&v);
@@ -250,7 +215,7 @@ int cmd_trigger(int argc, char **argv)
 		return status;
 	params = verb_domain(v.args[0]);
 	json_object_set_string_member(params, "trigger", v.args[1]);
-	json_object_set_int_member(params, "vcpu", vcpu);
+	json_object_set_int_member(params, "vcpu", (gint64)vcpu);
 	return verb_finish(&v, "domain.trigger", params);
 }
 

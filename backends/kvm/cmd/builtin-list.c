@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <xenopus/words.h>
 #include "verb.h"
 
 /* Open, call @method for one domain or all. NULL after a line, *@status then says what to return. */
@@ -43,68 +44,65 @@ static int table(int argc, char **argv, const char *summary, const char *method,
 	return STATUS_OK;
 }
 
-static char flag(bool set, char letter)
-{
-	return set ? letter : '-';
-}
-
 static void list_row(JsonObject *o)
 {
 	const char *state = verb_text(o, "state");
-	bool stopped = !strcmp(state, "shutdown");
+	const struct row_domain r = {
+		.name = verb_text(o, "name"),
+		.id = (unsigned)verb_int(o, "id"),
+		.state = state,
+		.crashed = !strcmp(state, "shutdown") && !strcmp(verb_text(o, "reason"), "crash"),
+		.memory_kib = (uint64_t)verb_int(o, "memory_kib"),
+		.vcpus = (unsigned)verb_int(o, "vcpus"),
+		.cpu_ns = (uint64_t)verb_int(o, "cpu_ns"),
+	};
+	char row[TABLE_ROW];
 
-	printf("%-40s %5d %5d %5d     %c%c%c%c%c%c  %8.1f\n", verb_text(o, "name"), (int)verb_int(o, "id"),
-	       (int)(verb_int(o, "memory_kib") / 1024), (int)verb_int(o, "vcpus"),
-	       flag(!strcmp(state, "running"), 'r'), flag(!strcmp(state, "blocked"), 'b'),
-	       flag(!strcmp(state, "paused") || !strcmp(state, "creating") || !strcmp(state, "waiting"), 'p'),
-	       flag(stopped, 's'), flag(stopped && !strcmp(verb_text(o, "reason"), "crash"), 'c'), '-',
-	       (double)verb_int(o, "cpu_ns") / 1e9);
+	table_domain(&r, row, sizeof(row));
+	puts(row);
 }
 
 int cmd_list(int argc, char **argv)
 {
-	return table(argc, argv, "Lists the domains, or one.", "domain.list",
-		     "Name                                        ID   Mem VCPUs\tState\tTime(s)", list_row);
+	return table(argc, argv, "Lists the domains, or one.", "domain.list", table_domains, list_row);
 }
 
 static void vcpu_row(JsonObject *o)
 {
-	const char *state = verb_text(o, "state");
-	bool online = json_object_has_member(o, "cpu");
+	const struct row_vcpu r = {
+		.name = verb_text(o, "name"),
+		.id = (unsigned)verb_int(o, "id"),
+		.vcpu = (unsigned)verb_int(o, "vcpu"),
+		.state = verb_text(o, "state"),
+		.pcpu = json_object_has_member(o, "cpu") ? (int)verb_int(o, "cpu") : -1,
+		.cpu_ns = (uint64_t)verb_int(o, "cpu_ns"),
+		.affinity = verb_text(o, "affinity"),
+	};
+	char row[TABLE_ROW];
 
-	printf("%-32s %5d %5d ", verb_text(o, "name"), (int)verb_int(o, "id"), (int)verb_int(o, "vcpu"));
-	if (online)
-		printf("%5d   %c%c- ", (int)verb_int(o, "cpu"), flag(!strcmp(state, "running"), 'r'),
-		       flag(!strcmp(state, "blocked"), 'b'));
-	else
-		printf("%5s   --p ", "-");
-	printf("%9.1f  %s / all\n", (double)verb_int(o, "cpu_ns") / 1e9, verb_text(o, "affinity"));
+	table_vcpu(&r, row, sizeof(row));
+	puts(row);
 }
 
 int cmd_vcpu_list(int argc, char **argv)
 {
-	return table(argc, argv, "Lists the virtual CPUs of all domains, or of one.", "domain.vcpus",
-		     "Name                                ID  VCPU   CPU State   Time(s) Affinity (Hard / Soft)",
+	return table(argc, argv, "Lists the virtual CPUs of all domains, or of one.", "domain.vcpus", table_vcpus,
 		     vcpu_row);
 }
 
 static void uptime_row(JsonObject *o)
 {
-	gint64 s = verb_int(o, "uptime_s"), days = s / 86400;
-	char text[64];
+	char row[TABLE_ROW];
 
-	if (days)
-		snprintf(text, sizeof(text), "%d day%s, %2d:%02d:%02d", (int)days, days > 1 ? "s" : "",
-			 (int)(s / 3600 % 24), (int)(s / 60 % 60), (int)(s % 60));
-	else
-		snprintf(text, sizeof(text), "%2d:%02d:%02d", (int)(s / 3600), (int)(s / 60 % 60), (int)(s % 60));
-	printf("%-32s %5d %s\n", verb_text(o, "name"), (int)verb_int(o, "id"), text);
+	table_uptime(verb_text(o, "name"), (unsigned)verb_int(o, "id"), (uint64_t)verb_int(o, "uptime_s"), row,
+		     sizeof(row));
+	puts(row);
 }
 
 int cmd_uptime(int argc, char **argv)
 {
 	return table(argc, argv, "Tells how long domains have been up since they were last started.", "domain.list",
-		     "Name                                ID Uptime", uptime_row);
+		     table_uptimes, uptime_row);
 }
 
 int cmd_info(int argc, char **argv)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <xenopus/words.h>
 #include "verb.h"
 
 int cmd_vcpu_pin(int argc, char **argv)
@@ -39,15 +40,24 @@ static int show(struct verb *v, const char *domain)
 	if (verb_print_json(v, list))
 		return STATUS_OK;
 	a = json_node_get_array(list);
-	printf("%-32s %5s %6s %4s %9s %9s %9s %5s\n", "Name", "ID", "Weight", "Warp", "Value(us)", "Limit(us)",
-	       "Unwarp(us)", "Cap");
+	puts(table_scheduling);
 	for (guint i = 0; i < json_array_get_length(a); i++) {
 		JsonObject *o = json_array_get_object_element(a, i);
 
-		printf("%-32s %5d %6d %4s %9d %9d %10d %5d\n", verb_text(o, "name"), (int)verb_int(o, "id"),
-		       (int)verb_int(o, "weight"), json_object_get_boolean_member(o, "warp") ? "on" : "off",
-		       (int)verb_int(o, "warp_us"), (int)verb_int(o, "warp_limit_us"), (int)verb_int(o, "unwarp_us"),
-		       (int)verb_int(o, "cap"));
+		const struct row_scheduling r = {
+			.name = verb_text(o, "name"),
+			.id = (unsigned)verb_int(o, "id"),
+			.weight = (uint32_t)verb_int(o, "weight"),
+			.warp = json_object_get_boolean_member(o, "warp"),
+			.warp_us = (uint64_t)verb_int(o, "warp_us"),
+			.warp_limit_us = (uint64_t)verb_int(o, "warp_limit_us"),
+			.unwarp_us = (uint64_t)verb_int(o, "unwarp_us"),
+			.cap = (unsigned)verb_int(o, "cap"),
+		};
+		char row[TABLE_ROW];
+
+		table_sched(&r, row, sizeof(row));
+		puts(row);
 	}
 	return STATUS_OK;
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include <xenopus/words.h>
 #include "verb.h"
 
 struct look {
@@ -23,28 +24,49 @@ static JsonObject *find(JsonNode *list, gint64 id)
 	return NULL;
 }
 
-/* Per second since @before; a domain that was not there then has no rate yet. */
-static double rate(JsonObject *now, JsonObject *before, const char *member, double seconds)
+static uint64_t number(JsonObject *o, const char *member)
 {
-	return before && seconds > 0 ? (double)(verb_int(now, member) - verb_int(before, member)) / seconds : 0;
+	return (uint64_t)verb_int(o, member);
+}
+
+/* What grew since @before; of a domain that was not there then nothing is known yet. */
+static struct row_rates rates(JsonObject *now, JsonObject *before, gint64 us)
+{
+	struct row_rates r = {
+		.d = {
+			.name = verb_text(now, "name"),
+			.id = (unsigned)number(now, "id"),
+			.state = verb_text(now, "state"),
+			.memory_kib = number(now, "memory_kib"),
+			.vcpus = (unsigned)number(now, "vcpus"),
+			.cpu_ns = number(now, "cpu_ns"),
+		},
+	};
+
+	if (before && us > 0) {
+		r.over_ns = (uint64_t)us * 1000;
+		r.used_ns = number(now, "cpu_ns") - number(before, "cpu_ns");
+		r.hypercalls = number(now, "hypercalls") - number(before, "hypercalls");
+		r.exits = number(now, "exits") - number(before, "exits");
+	}
+	return r;
 }
 
 static void show(const struct look *now, const struct look *before, JsonObject *info)
 {
 	JsonArray *a = json_node_get_array(now->list);
-	double seconds = (double)(now->us - before->us) / G_USEC_PER_SEC;
+	char row[TABLE_ROW];
 
-	printf("%u domains, %d MiB of %d MiB free, %d CPUs\n", json_array_get_length(a), (int)verb_int(info, "free_memory"),
-	       (int)verb_int(info, "total_memory"), (int)verb_int(info, "nr_cpus"));
-	printf("%-24s %5s %-8s %9s %6s %8s %5s %9s %9s\n", "NAME", "ID", "STATE", "CPU(sec)", "CPU(%)", "MEM(MiB)",
-	       "VCPUS", "HCALLS/s", "EXITS/s");
+	table_rates_head(json_array_get_length(a), number(info, "free_memory"), number(info, "total_memory"),
+			 (unsigned)number(info, "nr_cpus"), row, sizeof(row));
+	puts(row);
+	puts(table_rates);
 	for (guint i = 0; i < json_array_get_length(a); i++) {
-		JsonObject *o = json_array_get_object_element(a, i), *old = find(before->list, verb_int(o, "id"));
+		JsonObject *o = json_array_get_object_element(a, i);
+		const struct row_rates r = rates(o, find(before->list, verb_int(o, "id")), now->us - before->us);
 
-		printf("%-24.24s %5d %-8s %9.1f %6.1f %8d %5d %9.0f %9.0f\n", verb_text(o, "name"),
-		       (int)verb_int(o, "id"), verb_text(o, "state"), (double)verb_int(o, "cpu_ns") / 1e9,
-		       rate(o, old, "cpu_ns", seconds) / 1e7, (int)(verb_int(o, "memory_kib") / 1024),
-		       (int)verb_int(o, "vcpus"), rate(o, old, "hypercalls", seconds), rate(o, old, "exits", seconds));
+		table_rate(&r, row, sizeof(row));
+		puts(row);
 	}
 	fflush(stdout);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <xenopus/lib.h>
+#include <xenopus/words.h>
 #include "../cmd/pack.h"
 #include "../loader/cache.h"
 #include "../machine.h"
@@ -97,16 +98,10 @@ void guest_with(struct guest *g, void (*fn)(struct domain *d, void *data), void 
 static void check_name(const char *name, const struct guest *owner, GError **error)
 {
 	struct guest *other = find_name(name);
+	char why[160];
 
-	if (!*name || strlen(name) >= sizeof(((struct domain *)0)->name))
-		g_set_error(error, GUEST_ERROR, GUEST_ERROR_INVALID, "a domain's name has 1 to %zu bytes",
-			    sizeof(((struct domain *)0)->name) - 1);
-	else if (g_ascii_string_to_unsigned(name, 10, 0, G_MAXUINT64, NULL, NULL))
-		g_set_error(error, GUEST_ERROR, GUEST_ERROR_INVALID, "the name %s is a number, which means a domain "
-			    "id: give another name", name);
-	else if (strpbrk(name, "/\n\t\r\033"))
-		g_set_error(error, GUEST_ERROR, GUEST_ERROR_INVALID, "a domain's name has neither slashes nor "
-			    "control characters: give another name");
+	if (!words_name(name, why, sizeof(why)))
+		g_set_error(error, GUEST_ERROR, GUEST_ERROR_INVALID, "%s", why);
 	else if (other && other != owner)
 		g_set_error(error, GUEST_ERROR, GUEST_ERROR_EXISTS, "a domain %s exists already: give another name, "
 			    "or destroy that one", name);
@@ -159,7 +154,7 @@ static void schedule_in_core(struct domain *d, const struct guest_config *cfg)
 	uint64_t cpus;
 
 	for (unsigned i = 0; i < d->max_vcpus && nr; i++)
-		if ((nr == 1 || i < nr) && cpus_parse(parts[nr == 1 ? 0 : i], &cpus) &&
+		if ((nr == 1 || i < nr) && words_cpus(parts[nr == 1 ? 0 : i], &cpus) &&
 		    sched_set_affinity(d->vcpu[i], cpus))
 			xlog(LOG_WARN, "domain %s: there are none of the physical CPUs %s: virtual CPU %u runs "
 			     "anywhere", d->name, parts[nr == 1 ? 0 : i], i);

@@ -117,11 +117,6 @@ GQuark guest_error_quark(void);
 #define GUEST_ERROR guest_error_quark()
 enum guest_error { GUEST_ERROR_INVALID, GUEST_ERROR_EXISTS, GUEST_ERROR_FAILED };
 
-/** cpus_parse() - "0-3,^1,7", "all": a bitmap; false if it is no such text, or means none. (methods_sched.c) */
-bool cpus_parse(const char *text, uint64_t *cpus);
-/** cpus_text() - the other way; free it with g_free(). */
-char *cpus_text(uint64_t cpus);
-
 /* ---- console.c ---- */
 
 /**

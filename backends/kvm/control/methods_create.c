@@ -5,6 +5,7 @@
 #include "../machine.h"
 #include "methods.h"
 #include <xen/sched.h>
+#include <xenopus/words.h>
 
 #define MAX_MIB 262144
 
@@ -52,7 +53,7 @@ static bool good_cpus(const char *text)
 	uint64_t cpus;
 
 	for (char **part = parts; *part; part++)
-		if (!cpus_parse(*part, &cpus))
+		if (!words_cpus(*part, &cpus))
 			return false;
 	return true;
 }

@@ -5,6 +5,7 @@
 
 #include <xenopus/lib.h>
 #include <xenopus/time.h>
+#include <xenopus/words.h>
 #include "../machine.h"
 #include "config.h"
 #include "methods.h"
@@ -23,8 +24,9 @@ static void add_string(JsonBuilder *b, const char *name, const char *value)
 
 static void add_cpus(JsonBuilder *b, const char *name, uint64_t cpus)
 {
-	g_autofree char *text = cpus_text(cpus);
+	char text[WORDS_CPUS];
 
+	words_cpus_text(cpus, text, sizeof(text));
 	add_string(b, name, text);
 }
 
@@ -71,7 +73,7 @@ static const char *state_word(const struct guest *g, const struct domain_status 
 	case GUEST_LIVE:
 		break;
 	}
-	return s->paused ? "paused" : s->running ? "running" : s->blocked ? "blocked" : "ready";
+	return domain_state_word(s);
 }
 
 static void list_one(struct guest *g, JsonBuilder *b)
@@ -125,7 +127,6 @@ static void vcpus_in_core(struct domain *d, void *data)
 
 static void vcpus_one(struct guest *g, JsonBuilder *b)
 {
-	static const char *const words[] = { "running", "ready", "blocked", "paused", "offline", "dead" };
 	g_autofree struct vcpu_statuses *s = g_new0(struct vcpu_statuses, 1);
 
 	guest_with(g, vcpus_in_core, s);
@@ -138,7 +139,7 @@ static void vcpus_one(struct guest *g, JsonBuilder *b)
 		add_int(b, "vcpu", i);
 		if (s->v[i].doing != VCPU_OFFLINE)
 			add_int(b, "cpu", s->v[i].pcpu);
-		add_string(b, "state", words[s->v[i].doing]);
+		add_string(b, "state", vcpu_state_word(s->v[i].doing));
 		add_int(b, "cpu_ns", s->v[i].cpu_ns);
 		add_int(b, "waited_ns", s->v[i].waited_ns);
 		add_cpus(b, "affinity", s->v[i].affinity);
@@ -159,48 +160,41 @@ void method_vcpus(struct request *rq, JsonObject *params)
 	answer(rq, b);
 }
 
-struct facts {
-	uint64_t free_frames, uptime_ns;
-};
+static void fact_text(void *opaque, const char *name, const char *value)
+{
+	add_string(opaque, name, value);
+}
+
+static void fact_number(void *opaque, const char *name, uint64_t value)
+{
+	add_int(opaque, name, value);
+}
 
 static void facts_in_core(void *data)
 {
-	struct facts *f = data;
+	const struct facts f = { fact_text, fact_number, data };
 
-	f->free_frames = mm_free_frames();
-	f->uptime_ns = time_now();
+	machine_facts(&f);
 }
 
 void method_info(struct request *rq, JsonObject *params)
 {
 	static const struct param none[] = { { NULL, PARAM_STRING, false, NULL, 0, 0 } };
 	g_autoptr(JsonBuilder) b = NULL;
-	const struct plat_info *p = plat_info();
 	struct utsname u;
-	struct facts f;
 
 	if (!params_take(rq, params, none))
 		return;
 	b = json_builder_new();
 	uname(&u);
-	home_call(facts_in_core, &f);
 	json_builder_begin_object(b);
 	add_string(b, "host", u.nodename);
 	add_string(b, "release", u.release);
 	add_string(b, "version", u.version);
 	add_string(b, "machine", u.machine);
-	add_int(b, "nr_cpus", p->pcpus);
-	add_int(b, "cpu_mhz", p->tsc_khz / 1000);
-	add_int(b, "total_memory", p->frames >> (20 - PAGE_SHIFT));
-	add_int(b, "free_memory", f.free_frames >> (20 - PAGE_SHIFT));
-	add_int(b, "free_memory_kib", f.free_frames << (PAGE_SHIFT - 10));
 	add_int(b, "nr_domains", guests->len);
-	add_string(b, "home", p->name);
+	home_call(facts_in_core, b);
 	add_string(b, "xenopus_version", XENOPUS_VERSION);
-	add_string(b, "xen_version", "4.17");
-	add_string(b, "xen_caps", "xen-3.0-x86_64");
-	add_int(b, "xen_pagesize", PAGE_SIZE);
-	add_int(b, "uptime_s", f.uptime_ns / NSEC_PER_SEC);
 	add_int(b, "pid", (uint64_t)getpid());
 	json_builder_end_object(b);
 	answer(rq, b);

@@ -2,56 +2,9 @@
 /* The methods about who runs where and how much: affinity, weights, warps, caps. */
 #include <string.h>
 
-#include <xenopus/cpu.h>
+#include <xenopus/words.h>
 #include "../machine.h"
 #include "methods.h"
-
-bool cpus_parse(const char *text, uint64_t *cpus)
-{
-	g_auto(GStrv) parts = g_strsplit(text, ",", -1);
-
-	*cpus = 0;
-	for (char **part = parts; *part; part++) {
-		char *word = g_strstrip(*part);
-		bool without = *word == '^';
-		guint64 first, last;
-		char *dash;
-
-		word += without;
-		if (!strcmp(word, "all")) {
-			*cpus = without ? 0 : UINT64_MAX;
-			continue;
-		}
-		dash = strchr(word, '-');
-		if (dash)
-			*dash++ = '\0';
-		if (!g_ascii_string_to_unsigned(word, 10, 0, MAX_PCPUS - 1, &first, NULL) ||
-		    !g_ascii_string_to_unsigned(dash ? dash : word, 10, first, MAX_PCPUS - 1, &last, NULL))
-			return false;
-		for (guint64 i = first; i <= last; i++)
-			*cpus = without ? *cpus & ~cpu_bit((unsigned)i) : *cpus | cpu_bit((unsigned)i);
-	}
-	return *cpus != 0;
-}
-
-char *cpus_text(uint64_t cpus)
-{
-	GString *text = g_string_new(NULL);
-
-	if ((cpus & cpu_all()) == cpu_all())
-		return g_string_free(g_string_append(text, "all"), FALSE);
-	for (unsigned i = 0; i < MAX_PCPUS; i++) {
-		unsigned last = i;
-
-		if (!(cpus & cpu_bit(i)))
-			continue;
-		while (last + 1 < MAX_PCPUS && cpus & cpu_bit(last + 1))
-			last++;
-		g_string_append_printf(text, last > i ? "%s%u-%u" : "%s%u", text->len ? "," : "", i, last);
-		i = last;
-	}
-	return g_string_free(text, FALSE);
-}
 
 struct pinning {
 	int vcpu; /* or SCHED_ALL_VCPUS */
@@ -83,7 +36,7 @@ void method_pin(struct request *rq, JsonObject *params)
 	if (!params_take(rq, params, table) || !methods_alive(rq, g))
 		return;
 	p.vcpu = (int)vcpu;
-	if (!cpus_parse(cpus, &p.cpus)) {
+	if (!words_cpus(cpus, &p.cpus)) {
 		rpc_error(rq, RPC_PARAMS, "cpus of \"%s\": give numbers and ranges, as in 0-2,5, or all", cpus);
 		return;
 	}
