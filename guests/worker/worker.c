@@ -4,16 +4,16 @@
  *
  *	touch	write into every frame of its memory, then read all of them again
  *	echo	say again what is typed, line by line, until a line "end"
+ *	obey	do what is typed, see obey.c
  *	reboot	ask to be started again instead of powering off
  *	crash	end as a kernel that has panicked does
  *
  * Each thing done is a line of the console.
  */
 #include "guest.h"
+#include "worker.h"
 
 const char guest_topic[] = "worker";
-
-#define LINE 80u
 
 static bool told(const char *word)
 {
@@ -77,27 +77,38 @@ static char typed(struct xencons_interface *ring, evtchn_port_t port)
 	return c;
 }
 
-static void echo(void)
+bool line_waiting(void)
 {
 	struct xencons_interface *ring = mfn_to_virt(start_info->console.domU.mfn);
-	char line[LINE + 1];
+
+	return ring->in_cons != READ_ONCE(ring->in_prod);
+}
+
+bool read_line(char *line)
+{
+	struct xencons_interface *ring = mfn_to_virt(start_info->console.domU.mfn);
 	unsigned n = 0;
 
-	upcalls_off();
-	printf("worker: type\n");
 	for (;;) {
 		char c = typed(ring, start_info->console.domU.evtchn);
 
-		if (c != '\n' && c != '\r' && n < LINE) {
+		if (c == '\n' || c == '\r')
+			break;
+		if (n < LINE)
 			line[n++] = c;
-			continue;
-		}
-		line[n] = '\0';
-		n = 0;
-		if (!strcmp(line, "end"))
-			return;
-		printf("worker: heard %s\n", line);
 	}
+	line[n] = '\0';
+	return strcmp(line, "end");
+}
+
+static void echo(void)
+{
+	char line[LINE + 1];
+
+	upcalls_off();
+	printf("worker: type\n");
+	while (read_line(line))
+		printf("worker: heard %s\n", line);
 }
 
 static void stop(unsigned reason)
@@ -115,6 +126,8 @@ void guest_main(void)
 		touch();
 	if (told("echo"))
 		echo();
+	if (told("obey"))
+		obey();
 	if (told("crash"))
 		stop(SHUTDOWN_crash);
 	if (told("reboot"))
