@@ -20,7 +20,6 @@ static struct slot {
 	uint64_t arg;
 	uint32_t port;
 	unsigned wrong;
-	char *stack;
 	uint64_t *page;
 } slots[MAX_CPUS];
 
@@ -185,22 +184,8 @@ static void judge(const char *name)
 
 static long initialise(unsigned cpu)
 {
-	static struct vcpu_guest_context context;
-
-	memset(&context, 0, sizeof(context));
-	slots[cpu].stack = page_alloc();
 	slots[cpu].page = page_alloc();
-	context.flags = VGCF_in_kernel;
-	context.user_regs.rip = (uint64_t)secondary;
-	context.user_regs.rsp = (uint64_t)slots[cpu].stack + PAGE_SIZE - 8;
-	context.user_regs.rdi = cpu;
-	context.user_regs.rflags = RFLAGS_IF;
-	context.user_regs.cs = FLAT_KERNEL_CS;
-	context.user_regs.ss = FLAT_KERNEL_SS;
-	context.kernel_ss = FLAT_KERNEL_SS;
-	context.kernel_sp = (uint64_t)slots[cpu].stack + PAGE_SIZE;
-	context.ctrlreg[3] = kernel_l4_mfn * PAGE_SIZE;
-	return HC3(vcpu_op, VCPUOP_initialise, cpu, &context);
+	return vcpu_prepare(cpu, secondary);
 }
 
 static void test_up(void)
@@ -373,8 +358,9 @@ static void test_down(void)
 
 void guest_main(void)
 {
-	while (nr_cpus < MAX_CPUS && HC3(vcpu_op, VCPUOP_is_up, nr_cpus, 0) >= 0)
-		nr_cpus++;
+	nr_cpus = vcpu_possible();
+	if (nr_cpus > MAX_CPUS)
+		nr_cpus = MAX_CPUS;
 	if (nr_cpus < 2) {
 		check_eq("there is no second virtual CPU", HC3(vcpu_op, VCPUOP_is_up, 1, 0), (uint64_t)-XEN_ENOENT);
 		skip("everything else", "one virtual CPU");

@@ -81,6 +81,10 @@ void skip(const char *name, const char *why);
 void finish(void) __attribute__((noreturn));
 void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
+/** told() - is @word one of the kernel arguments? told_number() - the number behind @key ("seconds=") there. */
+bool told(const char *word);
+uint64_t told_number(const char *key, uint64_t otherwise);
+
 /**
  * emulated_cpu() - the kernel arguments say "emulated-cpu": the machine's own CPU is an emulator's
  * (QEMU's TCG), which is not right in some exceptions. Cases about those are skipped.
@@ -197,6 +201,15 @@ long protect(void *page, uint64_t flags); /* remap a page of the initial mapping
 extern uint64_t kernel_l4_mfn;
 extern uint64_t *kernel_l4;
 long mmuext(unsigned cmd, uint64_t arg1, uint64_t arg2);
+
+/* ---- more virtual CPUs ---- */
+/** vcpu_possible() - how many virtual CPUs there are, those not brought up included. */
+unsigned vcpu_possible(void);
+/**
+ * vcpu_prepare() - virtual CPU @cpu shall begin with @fn(@cpu), on a stack of one page, on the tables of virtual CPU 0,
+ * without handlers for anything. VCPUOP_up starts it. 0 or -errno.
+ */
+long vcpu_prepare(unsigned cpu, void (*fn)(unsigned cpu));
 
 /* ---- events ---- */
 extern volatile uint64_t event_upcalls;

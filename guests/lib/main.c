@@ -10,15 +10,37 @@ struct vcpu_info *vcpu_info0 = shared->vcpu_info;
 void guest_start(void);
 void memory_init(void);
 
+static const char *argument(const char *word, bool with_value)
+{
+	const char *line = (const char *)start_info->cmd_line;
+	size_t n = strlen(word);
+
+	for (const char *p = line; *p; p++)
+		if ((p == line || p[-1] == ' ') && !memcmp(p, word, n) && (with_value || !p[n] || p[n] == ' '))
+			return p + n;
+	return NULL;
+}
+
+bool told(const char *word)
+{
+	return argument(word, false);
+}
+
+uint64_t told_number(const char *key, uint64_t otherwise)
+{
+	const char *p = argument(key, true);
+	uint64_t n = 0;
+
+	if (!p || *p < '0' || *p > '9')
+		return otherwise;
+	for (; *p >= '0' && *p <= '9'; p++)
+		n = n * 10 + (uint64_t)(*p - '0');
+	return n;
+}
+
 bool emulated_cpu(void)
 {
-	static const char word[] = "emulated-cpu";
-	const char *line = (const char *)start_info->cmd_line;
-
-	for (; *line; line++)
-		if (!memcmp(line, word, sizeof(word) - 1))
-			return true;
-	return false;
+	return told("emulated-cpu");
 }
 
 void guest_start(void)

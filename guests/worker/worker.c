@@ -15,17 +15,6 @@
 
 const char guest_topic[] = "worker";
 
-static bool told(const char *word)
-{
-	const char *line = (const char *)start_info->cmd_line;
-	size_t n = strlen(word);
-
-	for (const char *p = line; *p; p++)
-		if ((p == line || p[-1] == ' ') && !memcmp(p, word, n) && (!p[n] || p[n] == ' '))
-			return true;
-	return false;
-}
-
 static uint64_t pattern(uint64_t pfn)
 {
 	return pfn * UINT64_C(0x9e3779b97f4a7c15) + 1;
