@@ -266,12 +266,29 @@ static inline void ref_type_put(struct frame *f, bool preemptible)
 	put_ref(f);
 }
 
+/**
+ * table_hold() - keep @f the live table that it is while one of its entries is changed: the references of a new entry
+ * are taken by giving up partial frames, and one of those may be the table's only user. False: it is no live table.
+ */
+static inline bool table_hold(struct frame *f)
+{
+	if (!frame_live_table(f) || f->type_count >= REF_MAX || !get_ref(f))
+		return false;
+	f->type_count++;
+	return true;
+}
+
+static inline void table_release(struct frame *f)
+{
+	ref_type_put(f, true);
+}
+
 /* ---- update.c ---- */
 #define MMU_UPDATE_PREEMPTED \
 	0x80000000u /* in the count argument of a batch that is being continued */
 
 /**
- * table_store() - replace entry @index of live page table @table of @d by @e, wholly checked.
+ * table_store() - replace entry @index of page table @table of @d, held (table_hold()), by @e, wholly checked.
  * @expect: when not NULL, only if the entry still is *@expect, else -XEN_EAGAIN
  * @keep_ad: accessed and dirty bits of the old entry stay
  * 0, -errno (nothing changed), -XEN_ERESTART.

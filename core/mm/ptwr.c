@@ -89,7 +89,7 @@ static bool emulate(struct vcpu *v, uint64_t va)
 		return false;
 	if (acc.has_src && guest_copy_from(v, &src, acc.src, acc.size))
 		return false;
-	if (!get_ref(f))
+	if (!table_hold(f))
 		return false;
 	do {
 		struct insn_regs scratch = regs;
@@ -98,7 +98,7 @@ static bool emulate(struct vcpu *v, uint64_t va)
 		if (!rc)
 			regs = scratch;
 	} while (rc == -XEN_EAGAIN);
-	put_ref(f);
+	table_release(f);
 	if (rc) {
 		dlog(d, LOG_DEBUG, "write to page table at %#llx refused (%d)",
 		     (unsigned long long)va, rc);

@@ -134,9 +134,10 @@ static int update_one(struct domain *d, const struct mmu_update *req)
 	if (cmd == MMU_MACHPHYS_UPDATE) {
 		m2p_set(frame_mfn(f), req->val);
 		rc = 0;
-	} else if (frame_live_table(f)) {
+	} else if (table_hold(f)) {
 		rc = table_store(d, f, (ptr & (PAGE_SIZE - 1)) / 8, req->val, NULL,
 				 cmd == MMU_PT_UPDATE_PRESERVE_AD, true);
+		table_release(f);
 	} else {
 		rc = store_plain(f, ptr & (PAGE_SIZE - 1), req->val);
 	}
@@ -259,7 +260,12 @@ static long update_va(struct vcpu *v, uint64_t va, uint64_t val, uint64_t flags)
 		return rc;
 	mm_lock(d);
 	l1 = walk_l1(v, va, &index);
-	rc = l1 ? table_store(d, l1, index, val, NULL, false, true) : -XEN_EINVAL;
+	if (l1 && table_hold(l1)) {
+		rc = table_store(d, l1, index, val, NULL, false, true);
+		table_release(l1);
+	} else {
+		rc = -XEN_EINVAL;
+	}
 	mm_unlock(d);
 	if (!l1)
 		dlog(d, LOG_DEBUG, "update_va_mapping: no L1 table maps %#llx",

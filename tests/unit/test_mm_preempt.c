@@ -41,6 +41,11 @@ static uint64_t entry(unsigned pfn, uint64_t bits)
 	return w.p2m[pfn] << PAGE_SHIFT | bits;
 }
 
+static uint64_t table_ma(unsigned pfn, unsigned index)
+{
+	return w.p2m[pfn] << PAGE_SHIFT | index * 8;
+}
+
 /* Fill @n pages from @first with L1 tables under an L2 under an L3 under an L4, all not yet
  * validated. */
 static unsigned build_big(unsigned l4pfn, unsigned first, unsigned n)
@@ -87,25 +92,32 @@ static void preemption(void **state)
 	assert_int_equal(world_protect(&w, 100, PTE_WR), 0);
 }
 
-/* A validation that is not continued: by another type, by the same again, and never. */
-static void abandoned(void **state)
+/* One attempt to pin L4 @pfn, which is preempted as early as possible and not continued. */
+static void start_pin(unsigned pfn)
 {
 	struct cpu_user_regs *regs = &w.v->gate.regs;
 	struct mmuext_op *op = world_ptr(&w, 0);
+
+	tp.tsc_step = 10000000;
+	*op = (struct mmuext_op){.cmd = MMUEXT_PIN_L4_TABLE, .arg1.mfn = w.p2m[pfn]};
+	regs->rax = __HYPERVISOR_mmuext_op;
+	regs->rdi = world_va(0);
+	regs->rsi = 1;
+	regs->rdx = 0;
+	regs->r10 = DOMID_SELF;
+	hypercall_dispatch(w.v);
+	tp.tsc_step = 10;
+}
+
+/* A validation that is not continued: by another type, by the same again, and never. */
+static void abandoned(void **state)
+{
 	uint64_t count = page(10)->count;
 
 	(void)state;
 	build_big(80, 100, 50);
 	for (unsigned round = 0; round < 3; round++) {
-		tp.tsc_step = 10000000;
-		*op = (struct mmuext_op){.cmd = MMUEXT_PIN_L4_TABLE, .arg1.mfn = w.p2m[80]};
-		regs->rax = __HYPERVISOR_mmuext_op;
-		regs->rdi = world_va(0);
-		regs->rsi = 1;
-		regs->rdx = 0;
-		regs->r10 = DOMID_SELF;
-		hypercall_dispatch(w.v);
-		tp.tsc_step = 10;
+		start_pin(80);
 		assert_true(page(82)->flags & FF_PARTIAL);
 		world_audit();
 		if (round == 0) {
@@ -120,6 +132,40 @@ static void abandoned(void **state)
 		}
 	}
 	/* teardown destroys the domain with the third one still pending */
+}
+
+/*
+ * The only use of a table is a partial one above it, and what is stored into the table asks for that one to be given up:
+ * the table must outlive the store.
+ */
+static void table_of_partial_one(void **state)
+{
+	(void)state;
+	for (unsigned how = 0; how < 2; how++) {
+		uint64_t ptr = table_ma(100, 3), new = entry(82, PTE_WR), count = page(13)->count;
+
+		build_big(80, 100, 50);
+		w.d->mm.vm_assist = UINT64_C(1) << VMASST_TYPE_writable_pagetables;
+		start_pin(80);
+		assert_true(page(82)->flags & FF_PARTIAL);
+		assert_int_equal(page(100)->type_count, 1);
+		if (how == 0) {
+			assert_int_equal(world_mmu_update(&w, ptr, new), 0);
+		} else {
+			static const uint8_t mov[] = { 0x48, 0x89, 0x07 }; /* mov %rax,(%rdi) */
+			struct cpu_user_regs *r = &w.v->gate.regs;
+
+			memcpy(world_ptr(&w, 1), mov, sizeof(mov));
+			r->cs = FLAT_KERNEL_CS;
+			r->rip = world_va(1);
+			r->rdi = world_va(100) + 3 * 8;
+			r->rax = new;
+			assert_true(mm_ptwr_emulate(w.v, r->rdi, PFEC_PRESENT | PFEC_WRITE | PFEC_USER));
+		}
+		assert_int_equal(page(13)->count, count);
+		assert_int_equal(page(82)->type_count, 0);
+		world_audit();
+	}
 }
 
 static void failed_validation(void **state)
@@ -169,6 +215,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(preemption),
 		TEST(abandoned),
+		TEST(table_of_partial_one),
 		TEST(failed_validation),
 		TEST(flush_on_type_change),
 	};
