@@ -204,6 +204,7 @@ void smp_go(void);        /* into the core's loop */
 struct stack {
 	uint64_t guard, top; /* the page that is not mapped, and where the stack began */
 };
+bool smp_stands_on(mfn_t l4); /* is any processor on this table? */
 bool smp_stack_of(uint64_t rsp, struct stack *s); /* false: it is on none of theirs */
 void smp_halt(void);      /* at the end of the machine: the others stop where they are */
 

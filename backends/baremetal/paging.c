@@ -186,10 +186,13 @@ void plat_pt_leave(mfn_t mfn, unsigned level)
 {
 	struct percpu *p = this_cpu();
 
-	if (!split_tables && level == 4 && p->cr3 >> PAGE_SHIFT == mfn.n) {
+	if (split_tables || level != 4)
+		return;
+	if (p->cr3 >> PAGE_SHIFT == mfn.n) {
 		cr3_write(root);
 		p->cr3 = root;
 	}
+	ASSERT(!smp_stands_on(mfn));
 }
 
 /* Not on the way into the guest only: another CPU may take the old table apart as soon as this returns. */

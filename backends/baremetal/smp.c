@@ -240,6 +240,15 @@ void plat_tlb_flush(uint64_t pcpus, enum plat_flush what, uint64_t va)
 	}
 }
 
+/* Whoever looks holds the lock of the table's owner, and a CPU that stands on it holds a reference: none may. */
+bool smp_stands_on(mfn_t l4)
+{
+	for (unsigned i = 0; i < metal_info.pcpus; i++)
+		if (READ_ONCE(cpus[i]->cr3) >> PAGE_SHIFT == l4.n)
+			return true;
+	return false;
+}
+
 bool smp_stack_of(uint64_t rsp, struct stack *s)
 {
 	/* First page and number of pages; the page before is not mapped. */

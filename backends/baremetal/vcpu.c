@@ -304,13 +304,16 @@ void plat_xcr0_set(struct vcpu *v, uint64_t xcr0)
 
 /* ---- the switch ---- */
 
-/* @to's window may have changed while it was on another CPU, and is looked at before the flush on the way to ring 3. */
-static void flush_windows(void)
+/*
+ * @to's window may have changed while it was on another CPU, and is looked at before the flush on the way to ring 3. And from
+ * now on another CPU may run the virtual CPU we switch from, and take apart the tables this one has stood on until now.
+ */
+static void leave_tables(struct percpu *p)
 {
 	if (use_pcid)
 		invpcid(INVPCID_ALL_LOCAL, 0, 0);
-	else
-		cr3_write(cr3_read());
+	cr3_write(idle_cr3());
+	p->cr3 = idle_cr3();
 }
 
 void plat_cpu_switch(struct vcpu *from, struct vcpu *to)
@@ -329,7 +332,7 @@ void plat_cpu_switch(struct vcpu *from, struct vcpu *to)
 	if (to) {
 		struct metal_vcpu *m = to->plat;
 
-		flush_windows();
+		leave_tables(p);
 		if (use_ibpb && p->last_domain != to->domain->id)
 			msr_write(MSR_PRED_CMD, 1);
 		p->last_domain = to->domain->id;
@@ -349,9 +352,7 @@ void plat_cpu_switch(struct vcpu *from, struct vcpu *to)
 		gate_load_fs(0);
 		gate_load_gs(0);
 		unload_gdt(p);
-		/* The next user of these frames must not find this CPU standing on them. */
-		cr3_write(idle_cr3());
-		p->cr3 = idle_cr3();
+		leave_tables(p);
 	}
 	/* A virtual CPU that moves leaves no translation behind. */
 	p->flush = true;
