@@ -103,6 +103,14 @@ static void key_memory(const struct out *o)
 	    (unsigned long long)plat_info()->frames);
 }
 
+static void key_locks(const struct out *o)
+{
+	say(o, "%-12s %14s %14s", "locks", "waited for", "taken");
+	for (enum lock_rank rank = 0; rank < LOCK_RANKS; rank++)
+		say(o, "  %-10s %14lu %14lu", lock_name(rank), (unsigned long)lock_waits(rank),
+		    (unsigned long)lock_taken(rank));
+}
+
 static void key_log(const struct out *o)
 {
 	uint64_t from = 0;
@@ -131,6 +139,7 @@ static const struct {
 } keys[] = {
 	{ '0', "registers of every domain's virtual CPUs", key_registers },
 	{ 'A', "audit of the frame table", key_audit },
+	{ 'l', "locks, and how often somebody had to wait for one (taken: counted with debug_asserts only)", key_locks },
 	{ 'm', "memory that is free", key_memory },
 	{ 'q', "the domains and their virtual CPUs", key_domains },
 	{ 'r', "the log so far", key_log },

@@ -12,7 +12,7 @@
 
 static struct sw {
 	struct domain *d;
-	mfn_t page[SW_PAGES];
+	mfn_t page[SW_PAGES], l1;
 } worlds[MAX_DOMAINS];
 
 static void must(bool ok)
@@ -80,6 +80,7 @@ struct domain *sw_domain(unsigned vcpus)
 	w->d = d;
 	for (unsigned level = 1; level <= 4; level++)
 		table[level] = frame(d);
+	w->l1 = table[1];
 	for (unsigned i = 0; i < SW_PAGES; i++) {
 		w->page[i] = frame(d);
 		link_table(table[1], SW_VA + i * PAGE_SIZE, 1, w->page[i], PTE_RW);
@@ -104,6 +105,11 @@ mfn_t sw_mfn(struct domain *d, unsigned n)
 void *sw_page(struct domain *d, unsigned n)
 {
 	return plat_frame_ptr(sw_mfn(d, n));
+}
+
+uint64_t sw_entry_ma(struct domain *d, unsigned n)
+{
+	return world(d)->l1.n * PAGE_SIZE + pt_index(SW_VA + n * PAGE_SIZE, 1) * 8;
 }
 
 void *sw_ptr(struct domain *d, uint64_t va)

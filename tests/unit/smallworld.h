@@ -29,6 +29,8 @@ struct domain *sw_domain(unsigned vcpus);
 /** sw_mfn() / sw_page() - data page @n of @d. */
 mfn_t sw_mfn(struct domain *d, unsigned n);
 void *sw_page(struct domain *d, unsigned n);
+/** sw_entry_ma() - machine address of the page-table entry that maps data page @n of @d. */
+uint64_t sw_entry_ma(struct domain *d, unsigned n);
 /** sw_ptr() - the test's view of @va. */
 void *sw_ptr(struct domain *d, uint64_t va);
 /** sw_run() - make @v initialised, up and unpaused. */

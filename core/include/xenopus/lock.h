@@ -57,8 +57,16 @@ struct spinlock {
 	uint32_t held;
 };
 
-/** spin_wait() - @l is taken: come back when it looks free. */
-void spin_wait(const struct spinlock *l);
+/** spin_wait() - @l of @rank is taken: come back when it looks free. */
+void spin_wait(const struct spinlock *l, enum lock_rank rank);
+
+/**
+ * lock_waits() - how often somebody found a lock of @rank taken, since the start. lock_name() - of @rank, for people.
+ * lock_taken() - how often one was taken; 0 in builds without debug_asserts, which do not count that.
+ */
+uint64_t lock_waits(enum lock_rank rank);
+uint64_t lock_taken(enum lock_rank rank);
+const char *lock_name(enum lock_rank rank);
 
 #ifdef XENOPUS_DEBUG_LOCKS
 /** lock_note_taken() / lock_note_dropped() - keep this CPU's account; panics against the order. */
@@ -89,7 +97,7 @@ static inline bool spin_try_raw(struct spinlock *l)
 static inline void spin_lock(struct spinlock *l, enum lock_rank rank)
 {
 	while (!spin_try_raw(l))
-		spin_wait(l);
+		spin_wait(l, rank);
 	lock_note_taken(l, rank, false);
 }
 
@@ -109,7 +117,7 @@ static inline void spin_lock_two(struct spinlock *a, struct spinlock *b, enum lo
 	if (first == second)
 		return;
 	while (!spin_try_raw(second))
-		spin_wait(second);
+		spin_wait(second, rank);
 	lock_note_taken(second, rank, true);
 }
 
