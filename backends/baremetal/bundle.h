@@ -20,8 +20,30 @@ const char *bundle_fault(const struct bundle_header *h, uint64_t size);
  */
 void domains_start(void);
 
+/**
+ * domains_create() - build and start the domain that its bundle calls @name, once more. NULL with a line in @why: it
+ * is there already, there is no such one, no memory, or the bundles are not kept.
+ */
+struct domain *domains_create(const char *name, char *why, size_t size);
+
 /** domains_restart() - the stopped @d goes, and a new domain from its bundle takes its place. False: neither. */
 bool domains_restart(struct domain *d);
+
+/** domain_called() - by name; NULL: there is none. */
+struct domain *domain_called(const char *name);
+
+/** domains_destroy() - free @d, which is paused or has stopped. */
+void domains_destroy(struct domain *d);
+
+/** struct domain_life - since when @d has been up, and what somebody who looked saw last. */
+struct domain_life {
+	uint64_t since_ns;
+	uint64_t seen_ns, cpu_ns, hypercalls, exits;
+};
+
+struct domain_life *domains_life(const struct domain *d);
+
+extern bool keep_bundles; /* "keep-bundles" */
 
 /** What a guest's SHUTDOWN_reboot does: "on-reboot=". */
 enum reboot { REBOOT_STOP, REBOOT_DOMAIN, REBOOT_MACHINE };

@@ -19,6 +19,7 @@ static const struct {
 	{ "check-tables", &check_tables },
 	{ "debug-exit", &debug_exit },
 	{ "debugcon", &debugcon },
+	{ "keep-bundles", &keep_bundles },
 	{ "stats", &stats_wanted },
 };
 

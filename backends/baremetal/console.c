@@ -5,10 +5,11 @@
  *	log ------------------------------> "(xenopus) line"
  *	the domain in front -------------> as it is
  *	every other domain --> its line --> "(name) line", when the line is complete
- *	typed --> the domain in front, or Xenopus' own keys (keys.c); Ctrl-A three times moves on
+ *	typed --> the domain in front, or Xenopus' own keys (keys.c), or its monitor (monitor.c) while that has its
+ *		  prompt open, and then no domain is in front; Ctrl-A three times moves on
  *
- * A whole line of somebody else never lands in the middle of one: it begins on a line of its own. Any CPU may
- * write; what is typed, and which domain is in front, is the business of CPU 0.
+ * A whole line of somebody else never lands in the middle of one: it begins on a line of its own, and a line that is
+ * being typed at the monitor is put back behind it. Any CPU may write; what is typed, and which domain is in front, is the business of CPU 0.
  */
 #include <xenopus/control.h>
 #include <xenopus/lock.h>
@@ -29,6 +30,7 @@ static struct domain *front;  /* whose output is shown as it is */
 static bool keys_are_ours;    /* what is typed goes to keys.c, not to @front */
 static unsigned presses;      /* of Ctrl-A, one after another, held back */
 static bool mid_line;         /* @front's last byte was no newline */
+static bool answering;        /* the monitor does what it was told */
 static struct spinlock output; /* all of the above but the keys; a panicking CPU does without */
 
 static void output_lock(void)
@@ -43,16 +45,25 @@ static void output_unlock(void)
 		spin_unlock(&output, LOCK_HOME);
 }
 
-static void whole_line(const char *head, const char *line, size_t len)
+static void begin_line(void)
 {
+	prompt_hide();
 	if (mid_line)
 		serial_write("\r\n", 2);
 	mid_line = false;
+}
+
+static void whole_line(const char *head, const char *line, size_t len)
+{
+	begin_line();
 	serial_write("(", 1);
 	serial_write(head, xstrlen(head));
 	serial_write(") ", 2);
 	serial_write(line, len);
 	serial_write("\r\n", 2);
+	/* While the monitor answers, the prompt stays away. */
+	if (!answering)
+		prompt_show();
 }
 
 void console_line(const char *line, size_t len)
@@ -62,6 +73,15 @@ void console_line(const char *line, size_t len)
 		whole_line("xenopus", line, len);
 		screen_line("(xenopus) ", line, len);
 	}
+	output_unlock();
+}
+
+void console_answer(const char *line)
+{
+	output_lock();
+	begin_line();
+	serial_write(line, xstrlen(line));
+	serial_write("\r\n", 2);
 	output_unlock();
 }
 
@@ -117,7 +137,7 @@ void plat_console_write(struct domain *d, const char *buf, size_t len)
 	if (!milestones.first_output)
 		milestones.first_output = tsc_read();
 	output_lock();
-	if (front && d != front) {
+	if (prompt_is_open() || (front && d != front)) {
 		write_behind(d, buf, len);
 	} else {
 		serial_write(buf, len);
@@ -151,9 +171,27 @@ static struct domain *next_domain(struct domain *d)
 static void show(struct domain *d)
 {
 	output_lock();
-	forget_line(d);
+	if (d)
+		forget_line(d);
 	front = d;
 	output_unlock();
+}
+
+static void close_prompt(void)
+{
+	output_lock();
+	prompt_close();
+	if (front)
+		forget_line(front);
+	output_unlock();
+}
+
+void console_front(struct domain *d)
+{
+	keys_are_ours = false;
+	close_prompt();
+	show(d);
+	xlog(LOG_ERROR, "what is typed goes to domain %s", d->name);
 }
 
 /* The domains one after another, then the hypervisor, then from the start. */
@@ -162,13 +200,13 @@ static void switch_keys(void)
 	struct domain *next = next_domain(keys_are_ours ? NULL : front);
 
 	presses = 0;
-	keys_are_ours = !next;
-	if (next && next != front)
-		show(next);
-	if (keys_are_ours)
-		xlog(LOG_ERROR, "what is typed goes to the hypervisor; h: help, Ctrl-A three times: on to a domain");
-	else
-		xlog(LOG_ERROR, "what is typed goes to domain %s", front->name);
+	if (next) {
+		console_front(next);
+		return;
+	}
+	keys_are_ours = true;
+	xlog(LOG_ERROR, "what is typed goes to the hypervisor; h: help, Enter: its monitor, Ctrl-A three times: on to a "
+	     "domain");
 }
 
 void console_domain_added(struct domain *d)
@@ -212,6 +250,52 @@ static size_t give(const char *buf, size_t n)
 	return console_input(front, buf, plain);
 }
 
+static void answer_line(void *unused, const char *text)
+{
+	console_line(text, xstrlen(text));
+}
+
+static void leave_prompt(void)
+{
+	close_prompt();
+	home_prompt_left();
+	xlog(LOG_ERROR, "the monitor is closed; keys are the hypervisor's, h lists them");
+}
+
+/* Only CPU 0 reads keys, so nobody opens or closes the prompt meanwhile but the line that is obeyed. */
+static void key_for_us(char c)
+{
+	char line[PROMPT_LINE];
+	enum prompt_said said;
+	bool stay;
+
+	output_lock();
+	if (!prompt_is_open() && (c == ':' || c == '\r' || c == '\n')) {
+		begin_line();
+		prompt_open();
+		keys_are_ours = true;
+		output_unlock();
+		return;
+	}
+	if (!prompt_is_open()) {
+		output_unlock();
+		if (!machine_key(c, answer_line))
+			answer_line(NULL, "no such key; h lists them");
+		return;
+	}
+	said = prompt_key(c, line);
+	answering = said == PROMPT_SAID;
+	output_unlock();
+	stay = said == PROMPT_SAID ? monitor_obey(line) : said == PROMPT_GOES_ON;
+	output_lock();
+	answering = false;
+	if (stay)
+		prompt_show();
+	output_unlock();
+	if (!stay)
+		leave_prompt();
+}
+
 /*
  * A Ctrl-A is held back until the next key tells whether it is one of three. What does not fit into the console's
  * ring stays in the serial line's and is offered again at the next poll.
@@ -231,7 +315,7 @@ void plat_poll(void)
 		} else if (keys_are_ours || !front) {
 			presses = 0;
 			serial_take(1); /* first: a key may end the machine */
-			machine_key(buf[0]);
+			key_for_us(buf[0]);
 		} else {
 			taken = give(buf, n);
 			serial_take(taken);

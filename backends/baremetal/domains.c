@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From modules to domains. A bundle is needed until its last domain is built, and as long as a domain may be started
- * again from it; after that its memory is the core's.
+ * again from it; after that its memory is the core's, and only what the domains are since is still here.
  */
-#include <xenopus/control.h>
+#include <xenopus/words.h>
 #include "bundle.h"
 #include "metal.h"
 
 #define MAX_DOMAINS 64
 
+/* @h and @b may be looked at while bundles_are_there; @d is NULL while the domain is not. */
 static struct origin {
 	const struct bundle_header *h;
 	const struct bundle_domain *b;
 	struct domain *d;
+	struct domain_life life;
 } origins[MAX_DOMAINS];
 static unsigned nr_origins;
+static bool bundles_are_there = true;
+
+bool keep_bundles;
 
 enum reboot on_reboot;
 
@@ -30,6 +35,20 @@ static void complain(const char *fmt, ...)
 	va_end(ap);
 	last_words(line);
 	home_incomplete();
+}
+
+struct domain *domain_called(const char *name)
+{
+	struct domain *d = domain_after(0);
+
+	while (d && xstrcmp(d->name, name))
+		d = domain_after(d->id);
+	return d;
+}
+
+static const char *name_of(const struct origin *o)
+{
+	return bundle_at(o->h, o->b->name);
 }
 
 static struct domain *build(const struct bundle_header *h, const struct bundle_domain *b, char *why, size_t size)
@@ -61,6 +80,15 @@ static struct domain *build(const struct bundle_header *h, const struct bundle_d
 	};
 	struct domain *d;
 
+	if (!words_name(cfg.name, why, size)) {
+		heap_free(segments);
+		return NULL;
+	}
+	if (domain_called(cfg.name)) {
+		xsnprintf(why, size, "there is a domain of this name already");
+		heap_free(segments);
+		return NULL;
+	}
 	if (!segments) {
 		xstrlcpy(why, "no memory for its list of segments", size);
 		return NULL;
@@ -72,17 +100,23 @@ static struct domain *build(const struct bundle_header *h, const struct bundle_d
 	return d;
 }
 
-static void start(struct origin *o)
+static bool start(struct origin *o, char *why, size_t size)
+{
+	o->d = build(o->h, o->b, why, size);
+	if (!o->d)
+		return false;
+	o->life = (struct domain_life){ .since_ns = time_now() };
+	home_domain_added(o->d);
+	domain_unpause(o->d);
+	return true;
+}
+
+static void start_or_complain(struct origin *o)
 {
 	char why[160] = "";
 
-	o->d = build(o->h, o->b, why, sizeof(why));
-	if (!o->d) {
-		complain("domain %s: %s", (const char *)bundle_at(o->h, o->b->name), why);
-		return;
-	}
-	home_domain_added(o->d);
-	domain_unpause(o->d);
+	if (!start(o, why, sizeof(why)))
+		complain("domain %s: %s", name_of(o), why);
 }
 
 static void start_bundle(unsigned nr, const struct module *m)
@@ -104,8 +138,8 @@ static void start_bundle(unsigned nr, const struct module *m)
 			complain("more than %u domains", MAX_DOMAINS);
 			return;
 		}
-		origins[nr_origins] = (struct origin){ h, &b[i], NULL };
-		start(&origins[nr_origins++]);
+		origins[nr_origins] = (struct origin){ .h = h, .b = &b[i] };
+		start_or_complain(&origins[nr_origins++]);
 	}
 }
 
@@ -130,23 +164,63 @@ void domains_start(void)
 		any |= origins[i].d != NULL;
 	if (!any)
 		machine_end(END_REFUSED);
-	if (on_reboot != REBOOT_DOMAIN) {
+	if (on_reboot != REBOOT_DOMAIN && !keep_bundles) {
+		bundles_are_there = false;
 		for (unsigned i = 0; i < boot_info.nr_modules; i++)
 			give_back(&boot_info.module[i]);
-		nr_origins = 0;
 	}
+}
+
+static struct origin *origin_of(const struct domain *d)
+{
+	for (unsigned i = 0; i < nr_origins; i++)
+		if (origins[i].d == d)
+			return &origins[i];
+	BUG();
+}
+
+struct domain_life *domains_life(const struct domain *d)
+{
+	return &origin_of(d)->life;
+}
+
+void domains_destroy(struct domain *d)
+{
+	origin_of(d)->d = NULL;
+	domain_destroy(d);
 }
 
 bool domains_restart(struct domain *d)
 {
-	for (unsigned i = 0; i < nr_origins; i++) {
-		struct origin *o = &origins[i];
+	struct origin *o = origin_of(d);
 
-		if (o->d != d)
-			continue;
-		domain_destroy(d);
-		start(o);
-		return o->d != NULL;
+	domains_destroy(d);
+	start_or_complain(o);
+	return o->d != NULL;
+}
+
+static struct origin *find_origin(const char *name)
+{
+	for (unsigned i = 0; i < nr_origins; i++)
+		if (!xstrcmp(name_of(&origins[i]), name))
+			return &origins[i];
+	return NULL;
+}
+
+struct domain *domains_create(const char *name, char *why, size_t size)
+{
+	struct origin *o;
+
+	if (!bundles_are_there) {
+		xsnprintf(why, size, "the boot bundles are not in memory any more: start the machine with keep-bundles");
+		return NULL;
 	}
-	return false;
+	o = find_origin(name);
+	if (!o)
+		xsnprintf(why, size, "no boot bundle has a domain %s", name);
+	else if (o->d)
+		xsnprintf(why, size, "domain %s is there already, as domain %s (%u)", name, o->d->name, o->d->id);
+	else if (start(o, why, size))
+		return o->d;
+	return NULL;
 }

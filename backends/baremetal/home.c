@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Facts about the machine; and what becomes of it when its domains stop. */
+#include <xenopus/control.h>
+#include <xen/sched.h>
 #include "bundle.h"
 #include "console.h"
 #include "metal.h"
-#include <xen/sched.h>
 
 struct plat_info metal_info = {
 	.pcpus = 1,
@@ -33,6 +34,32 @@ void home_incomplete(void)
 	ending = END_REFUSED;
 }
 
+/* A machine without domains ends, but not under the hands of somebody who may create one. */
+static void end_if_alone(void)
+{
+	if (!nr_running && !prompt_is_open())
+		machine_end(ending);
+}
+
+void home_prompt_left(void)
+{
+	end_if_alone();
+}
+
+unsigned home_running(void)
+{
+	return nr_running;
+}
+
+void home_destroy(struct domain *d)
+{
+	console_domain_gone(d);
+	nr_running--;
+	domain_pause(d);
+	domains_destroy(d);
+	end_if_alone();
+}
+
 /* What "on-reboot=" says about a guest that wants to be started again. True: done. */
 static bool reboot(struct domain *d)
 {
@@ -48,10 +75,8 @@ static bool reboot(struct domain *d)
 	console_domain_gone(d);
 	nr_running--;
 	xlog(LOG_INFO, "domain %s starts again", name);
-	if (domains_restart(d))
-		return true;
-	if (!nr_running)
-		machine_end(ending);
+	if (!domains_restart(d))
+		end_if_alone();
 	return true;
 }
 
@@ -78,7 +103,6 @@ void plat_domain_shutdown(struct domain *d, unsigned reason)
 		ending = END_CRASH;
 		last_words(line);
 	}
-	if (nr_running)
-		return;
-	machine_end(ending);
+	end_if_alone();
+	domains_destroy(d);
 }

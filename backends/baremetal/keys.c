@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Keys for people: what the hypervisor does when it is typed at (Ctrl-A three times, past the last domain). Answers
- * are lines of the log like any other.
- */
+/* Keys for people: what the hypervisor does when it is typed at (Ctrl-A three times, past the last domain). */
 #include <xenopus/control.h>
 #include "console.h"
 #include "metal.h"
+
+static void (*answer)(void *opaque, const char *text); /* CPU 0's: only that one reads keys */
 
 static void show(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -17,7 +16,7 @@ static void show(const char *fmt, ...)
 	va_start(ap, fmt);
 	xvsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	console_line(line, xstrlen(line));
+	answer(NULL, line);
 }
 
 static void key_registers(void)
@@ -28,7 +27,7 @@ static void key_registers(void)
 	     (unsigned long long)cr0_read(), (unsigned long long)cr2_read(), (unsigned long long)cr3_read(),
 	     (unsigned long long)cr4_read(), (unsigned long long)p->timer_tsc, (unsigned long long)tsc_read());
 	if (p->loaded)
-		arch_dump_vcpu(p->loaded);
+		arch_print_vcpu(p->loaded, answer, NULL);
 }
 
 static void key_restart(void)
@@ -56,26 +55,21 @@ static const struct {
 	{ 'R', "restart the machine at once", key_restart },
 };
 
-static void print_line(void *unused, const char *text)
-{
-	console_line(text, xstrlen(text));
-}
-
 static void key_help(void)
 {
-	debug_keys_help(print_line, NULL);
+	debug_keys_help(answer, NULL);
 	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
 		show("%c: %s", keys[i].key, keys[i].help);
 }
 
-void machine_key(char c)
+bool machine_key(char c, void (*line)(void *opaque, const char *text))
 {
+	answer = line;
 	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
 		if (keys[i].key == c) {
 			keys[i].fn();
-			return;
+			return true;
 		}
 	}
-	if (!debug_key(c, print_line, NULL) && c != '\r' && c != '\n')
-		show("no such key; h lists them");
+	return debug_key(c, line, NULL);
 }

@@ -212,6 +212,7 @@ void smp_halt(void);      /* at the end of the machine: the others stop where th
 void fpu_init(void);
 bool fpu_make(struct metal_vcpu *m);
 void fpu_free(struct metal_vcpu *m);
+void fpu_load(struct metal_vcpu *m, const void *fxsave);
 void fpu_save(struct metal_vcpu *m);
 void fpu_restore(struct metal_vcpu *m);
 void fpu_xcr0(uint64_t xcr0); /* what ring 3 sees in XCR0 */
@@ -283,6 +284,11 @@ __attribute__((noreturn)) void panic_frame(const struct hyp_frame *f, const char
 /* home.c */
 extern struct plat_info metal_info;
 void home_domain_added(struct domain *d);
+/** home_destroy() - at once and for good, whatever @d is doing. */
+void home_destroy(struct domain *d);
+/** home_prompt_left() - the monitor's prompt, which keeps a machine without domains up, is closed. */
+void home_prompt_left(void);
+unsigned home_running(void);
 void home_incomplete(void); /* something that was asked for could not be: the machine ends as refused */
 
 /* cmdline.c */

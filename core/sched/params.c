@@ -85,6 +85,16 @@ int sched_set_params(struct domain *d, int vcpu, const struct sched_params *p, c
 	return 0;
 }
 
+int sched_pin(struct domain *d, int vcpu, uint64_t pcpus)
+{
+	int rc = -XEN_ENOENT;
+
+	for (unsigned i = 0; i < d->max_vcpus; i++)
+		if (d->vcpu[i] && (vcpu == SCHED_ALL_VCPUS || (unsigned)vcpu == i))
+			rc = sched_set_affinity(d->vcpu[i], pcpus);
+	return rc;
+}
+
 unsigned sched_get_cap(const struct domain *d)
 {
 	return READ_ONCE(d->sched.cap);

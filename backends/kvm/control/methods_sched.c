@@ -16,10 +16,7 @@ static void pin_in_core(struct domain *d, void *data)
 {
 	struct pinning *p = data;
 
-	p->rc = -XEN_ENOENT;
-	for (unsigned i = 0; i < d->max_vcpus; i++)
-		if (d->vcpu[i] && (p->vcpu == SCHED_ALL_VCPUS || p->vcpu == (int)i))
-			p->rc = sched_set_affinity(d->vcpu[i], p->cpus);
+	p->rc = sched_pin(d, p->vcpu, p->cpus);
 }
 
 void method_pin(struct request *rq, JsonObject *params)

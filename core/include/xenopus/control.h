@@ -118,6 +118,8 @@ int sched_set_allowance(uint64_t ns);
  * this returns @v may still finish its present turn elsewhere. -XEN_EINVAL when no existing CPU is named.
  */
 int sched_set_affinity(struct vcpu *v, uint64_t pcpus);
+/** sched_pin() - the same for virtual CPU @vcpu of @d, or SCHED_ALL_VCPUS. -XEN_ENOENT: there is none. */
+int sched_pin(struct domain *d, int vcpu, uint64_t pcpus);
 
 /** console_input() - bytes typed at d's console; returns how many were taken (ring may be full). */
 size_t console_input(struct domain *d, const char *buf, size_t len);
