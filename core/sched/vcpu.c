@@ -31,14 +31,18 @@ void sched_vcpu_init(struct vcpu *v)
 
 int vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx)
 {
-	int rc = arch_set_context(v, ctx);
+	int rc;
 
-	if (rc)
-		return rc;
-	v->initialised = true;
-	if (ctx->flags & VGCF_online)
+	/* Of two that try at once the loser must not go on when the winner's is perhaps running already. */
+	if (__atomic_exchange_n(&v->initialising, true, __ATOMIC_ACQUIRE))
+		return -XEN_EBUSY;
+	rc = arch_set_context(v, ctx);
+	if (!rc)
+		__atomic_store_n(&v->initialised, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&v->initialising, false, __ATOMIC_RELEASE);
+	if (!rc && ctx->flags & VGCF_online)
 		vcpu_wake(v, VPF_DOWN);
-	return 0;
+	return rc;
 }
 
 static void stop_dogs(struct domain *d)

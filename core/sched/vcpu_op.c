@@ -29,7 +29,7 @@ static long initialise(struct vcpu *caller, struct vcpu *v, uint64_t va)
 		return -XEN_ENOMEM;
 	if (guest_copy_from(caller, ctx, va, sizeof(*ctx)))
 		rc = -XEN_EFAULT;
-	else if (v->initialised)
+	else if (READ_ONCE(v->initialised))
 		rc = -XEN_EEXIST;
 	else
 		rc = vcpu_set_context(v, ctx);
@@ -39,7 +39,7 @@ static long initialise(struct vcpu *caller, struct vcpu *v, uint64_t va)
 
 static long up(struct vcpu *v)
 {
-	if (!v->initialised)
+	if (!__atomic_load_n(&v->initialised, __ATOMIC_ACQUIRE))
 		return -XEN_EINVAL;
 	vcpu_wake(v, VPF_DOWN);
 	return 0;

@@ -456,6 +456,11 @@ static void started_by_another(void **state)
 	memcpy(sw_ptr(d, SW_VA + first), (char *)&c + first, sizeof(c) - first);
 	mm_drop_bases(d->vcpu[1]); /* what smallworld gave it */
 	vcpu_wake(d->vcpu[1], VPF_PAUSED);
+	/* Another virtual CPU is at it: this one must keep its hands off what may be running in a moment. */
+	d->vcpu[1]->initialising = true;
+	assert_int_equal(sw_call(v, do_vcpu_op, VCPUOP_initialise, 1, SW_VA), -XEN_EBUSY);
+	assert_int_equal(d->vcpu[1]->gate.cr3_kernel, 0);
+	d->vcpu[1]->initialising = false;
 	assert_int_equal(sw_call(v, do_vcpu_op, VCPUOP_initialise, 1, SW_VA), 0);
 	assert_int_equal(sw_vcpu_op(v, VCPUOP_is_up, 1, NULL, 0), 0);
 	assert_int_equal(d->vcpu[1]->gate.regs.rip, SW_VA);

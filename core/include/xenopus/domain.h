@@ -22,6 +22,7 @@ struct vcpu {
 	struct domain *domain;
 	unsigned id;
 	bool initialised; /* has a context (VCPUOP_initialise) */
+	bool initialising; /* somebody is giving it one */
 	struct vcpu_arch arch;
 	struct vcpu_event event;
 	struct vcpu_time time;
