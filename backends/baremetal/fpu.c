@@ -66,6 +66,30 @@ bool fpu_make(struct metal_vcpu *m)
 	return true;
 }
 
+/* A set bit of MXCSR that the processor does not know would be #GP in ring 0 when the state is restored. */
+static uint32_t mxcsr_allowed(void)
+{
+	struct {
+		uint8_t before[28];
+		uint32_t mask;
+		uint8_t after[480];
+	} __attribute__((aligned(16))) now = { .mask = 0 };
+
+	__asm__ volatile("fxsave64 %0" : "=m"(now));
+	return now.mask ? now.mask : 0xffbf;
+}
+
+/* Only the registers: what follows them in an area of XSAVE is the processor's, but for the bits that say they are there. */
+void fpu_load(struct metal_vcpu *m, const void *fxsave)
+{
+	uint32_t *mxcsr = (uint32_t *)((char *)m->fpu + 24);
+
+	memcpy(m->fpu, fxsave, 416);
+	*mxcsr &= mxcsr_allowed();
+	if (xcr0_all)
+		*(uint64_t *)((char *)m->fpu + 512) |= XCR0_X87_SSE;
+}
+
 void fpu_free(struct metal_vcpu *m)
 {
 	heap_free_pages(m->fpu, pages());

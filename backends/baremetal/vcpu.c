@@ -293,6 +293,12 @@ void plat_ts_set(struct vcpu *v, bool set)
 		set_ts(set);
 }
 
+void plat_fpu_set(struct vcpu *v, const void *fxsave)
+{
+	ASSERT(!is_loaded(v));
+	fpu_load(v->plat, fxsave);
+}
+
 void plat_xcr0_set(struct vcpu *v, uint64_t xcr0)
 {
 	struct metal_vcpu *m = v->plat;

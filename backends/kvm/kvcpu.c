@@ -22,7 +22,12 @@
 #define CR4_OSXSAVE 0x40000
 #define EFER_GUEST 0xd01 /* NXE LMA LME SCE */
 
+/* Words of struct kvm_xsave. */
+#define XSAVE_MXCSR   6
+#define XSAVE_PRESENT 128 /* bit per component; the others are as at reset */
+
 static struct kvcpu *all[4096 / 8];
+static struct kvm_xsave fresh_vector; /* FPU and vector state of a KVM vCPU that never ran */
 
 static uint64_t native_xcr0(void)
 {
@@ -142,6 +147,10 @@ static bool kvcpu_setup(struct kvcpu *k, GError **error)
 		g_set_error(error, MACHINE_ERROR, 0, "no room in the gate for another virtual CPU");
 		return false;
 	}
+	if (ioctl(k->fd, KVM_GET_XSAVE, &fresh_vector)) {
+		g_set_error(error, MACHINE_ERROR, 0, "KVM does not tell the vector registers: %s", g_strerror(errno));
+		return false;
+	}
 	if (!set_control(k, error) || !set_msrs(k, error))
 		return false;
 	k->xcr0 = native_xcr0();
@@ -155,14 +164,14 @@ static bool kvcpu_setup(struct kvcpu *k, GError **error)
 static void kvcpu_reset(struct kvcpu *k)
 {
 	struct kvm_debugregs d = { .dr6 = 0xffff0ff0, .dr7 = 0x400 };
-	struct kvm_fpu fpu = { .fcw = 0x37f, .mxcsr = 0x1f80 };
 
 	memset(k->regs, 0, sizeof(*k->regs));
 	k->sregs->ds = k->sregs->es = k->sregs->fs = k->sregs->gs = k->sregs->ldt =
 		(struct kvm_segment){ .unusable = 1 };
 	k->debug = d;
 	ioctl(k->fd, KVM_SET_DEBUGREGS, &d);
-	ioctl(k->fd, KVM_SET_FPU, &fpu);
+	/* All of it: what the last domain had in its vector registers is none of the next one's business. */
+	ioctl(k->fd, KVM_SET_XSAVE, &fresh_vector);
 	k->user_cs.present = k->user_ss.present = 0;
 	k->dirty = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
 }
@@ -284,6 +293,17 @@ void plat_xcr0_set(struct vcpu *v, uint64_t xcr0)
 
 	k->xcr0 = xcr0;
 	set_xcr0(k, xcr0);
+}
+
+void plat_fpu_set(struct vcpu *v, const void *fxsave)
+{
+	struct kvcpu *k = v->plat;
+	struct kvm_xsave x = fresh_vector;
+
+	memcpy(x.region, fxsave, 416);
+	x.region[XSAVE_MXCSR] &= 0xffff; /* what every x86-64 processor has */
+	x.region[XSAVE_PRESENT] |= 3;
+	ioctl(k->fd, KVM_SET_XSAVE, &x);
 }
 
 void plat_ts_set(struct vcpu *v, bool set)

@@ -21,6 +21,11 @@ static struct slot {
 	uint32_t port;
 	unsigned wrong;
 	uint64_t *page;
+	struct {
+		uint64_t xmm[2];
+		uint32_t mxcsr;
+		uint16_t fcw;
+	} fpu; /* what it began with */
 } slots[MAX_CPUS];
 
 static unsigned nr_cpus;
@@ -130,6 +135,8 @@ static void __attribute__((noreturn)) secondary(unsigned cpu)
 {
 	struct slot *s = &slots[cpu];
 
+	__asm__ volatile("movups %%xmm15, %0\n\tstmxcsr %1\n\tfnstcw %2"
+			 : "=m"(s->fpu.xmm), "=m"(s->fpu.mxcsr), "=m"(s->fpu.fcw));
 	for (;;) {
 		unsigned work = __atomic_load_n(&s->work, __ATOMIC_ACQUIRE);
 
@@ -184,8 +191,29 @@ static void judge(const char *name)
 
 static long initialise(unsigned cpu)
 {
+	static struct {
+		uint16_t fcw, other[11];
+		uint32_t mxcsr, mask;
+		uint8_t st[128];
+		uint64_t xmm[16][2];
+		uint8_t rest[96];
+	} fxsave = { .fcw = 0x27f, .mxcsr = 0xffff9fc0, .xmm[15] = { 0x1234567890abcdef, 0xfedcba0987654321 } };
+
 	slots[cpu].page = page_alloc();
-	return vcpu_prepare(cpu, secondary);
+	return vcpu_prepare_fpu(cpu, secondary, cpu == 1 ? &fxsave : NULL);
+}
+
+/* An MXCSR that no processor takes was among it. */
+static void test_fpu(void)
+{
+	struct slot *s = &slots[1];
+
+	check_eq("its FPU began as initialise said: XMM", s->fpu.xmm[0], 0x1234567890abcdef);
+	check_eq("... all of it", s->fpu.xmm[1], 0xfedcba0987654321);
+	check_eq("... MXCSR, without what does not exist", s->fpu.mxcsr & 0xffff, 0x9fc0);
+	check_eq("... x87", s->fpu.fcw, 0x27f);
+	if (nr_cpus > 2)
+		check_eq("another's is as at reset", s[1].fpu.xmm[0] | s[1].fpu.mxcsr | (uint64_t)s[1].fpu.fcw << 32, 0x1f80 | 0x37full << 32);
 }
 
 static void test_up(void)
@@ -214,6 +242,7 @@ static void test_count(void)
 		give(i, COUNT, 0);
 	check(all_finished(), "all of them run", "not all");
 	check_eq("they count together", counter, (uint64_t)(nr_cpus - 1) * ROUNDS * 10);
+	test_fpu();
 }
 
 static void test_events(void)

@@ -210,6 +210,8 @@ unsigned vcpu_possible(void);
  * without handlers for anything. VCPUOP_up starts it. 0 or -errno.
  */
 long vcpu_prepare(unsigned cpu, void (*fn)(unsigned cpu));
+/** vcpu_prepare_fpu() - the same, with the 512 bytes of FXSAVE its FPU shall begin with. */
+long vcpu_prepare_fpu(unsigned cpu, void (*fn)(unsigned cpu), const void *fxsave);
 
 /* ---- events ---- */
 extern volatile uint64_t event_upcalls;

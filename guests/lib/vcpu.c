@@ -13,11 +13,20 @@ unsigned vcpu_possible(void)
 
 long vcpu_prepare(unsigned cpu, void (*fn)(unsigned cpu))
 {
+	return vcpu_prepare_fpu(cpu, fn, NULL);
+}
+
+long vcpu_prepare_fpu(unsigned cpu, void (*fn)(unsigned cpu), const void *fxsave)
+{
 	static struct vcpu_guest_context context;
 	char *stack = page_alloc();
 
 	memset(&context, 0, sizeof(context));
 	context.flags = VGCF_in_kernel;
+	if (fxsave) {
+		context.flags |= VGCF_i387_valid;
+		memcpy(&context.fpu_ctxt, fxsave, sizeof(context.fpu_ctxt));
+	}
 	context.user_regs.rip = (uint64_t)fn;
 	context.user_regs.rsp = (uint64_t)stack + PAGE_SIZE - 8;
 	context.user_regs.rdi = cpu;

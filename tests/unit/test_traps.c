@@ -610,6 +610,19 @@ static void test_context(void **state)
 	assert_int_equal(fake.v.arch.iopl, 3);
 	assert_true(fake.v.arch.ts);
 	assert_int_equal(fake.gdts, 1);
+	assert_int_equal(tp_vcpu(&fake.v)->fpu[0], 0);
+}
+
+/* The FPU's state is taken when it is said to be there. */
+static void test_context_fpu(void **state)
+{
+	good_context();
+	memset(&ctx.fpu_ctxt, 0x5a, sizeof(ctx.fpu_ctxt));
+	assert_int_equal(arch_set_context(&fake.v, &ctx), 0);
+	assert_int_equal(tp_vcpu(&fake.v)->fpu[0], 0);
+	ctx.flags |= VGCF_i387_valid;
+	assert_int_equal(arch_set_context(&fake.v, &ctx), 0);
+	assert_memory_equal(tp_vcpu(&fake.v)->fpu, &ctx.fpu_ctxt, sizeof(ctx.fpu_ctxt));
 }
 
 /* Each of these is refused before anything has changed. */
@@ -679,7 +692,7 @@ int main(void)
 		T(test_soft_int), T(test_compat_int3), T(test_nm), T(test_db), T(test_upcall_nmi),
 		T(test_failsafe), T(test_iret_user), T(test_iret_kernel), T(test_iret_bad),
 		T(test_set_trap_table), T(test_callbacks), T(test_segment_bases),
-		T(test_debug_registers), T(test_context), T(test_context_bad), T(test_dump),
+		T(test_debug_registers), T(test_context), T(test_context_fpu), T(test_context_bad), T(test_dump),
 	};
 
 	return cmocka_run_group_tests_name("traps", tests, NULL, NULL);

@@ -323,6 +323,11 @@ void plat_ts_set(struct vcpu *v, bool set)
 	record(TP_TS_SET, set, 0, 0, 0);
 }
 
+void plat_fpu_set(struct vcpu *v, const void *fxsave)
+{
+	memcpy(tp_vcpu(v)->fpu, fxsave, sizeof(tp_vcpu(v)->fpu));
+}
+
 void plat_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
 	if (tp.cpuid)

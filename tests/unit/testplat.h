@@ -56,6 +56,7 @@ struct tp_vcpu {
 	uint64_t debugreg[8];
 	uint64_t xcr0;
 	bool ts;
+	uint8_t fpu[512]; /* as plat_fpu_set() had it */
 	unsigned descriptor_changes;
 };
 

@@ -116,6 +116,8 @@ static void take_system_state(struct vcpu *v, const struct vcpu_guest_context *c
 	plat_base_set(v, PLAT_GS, kernel ? ctx->gs_base_kernel : ctx->gs_base_user);
 	plat_ts_set(v, arch->ts);
 	plat_xcr0_set(v, arch->xcr0);
+	if (ctx->flags & VGCF_i387_valid)
+		plat_fpu_set(v, &ctx->fpu_ctxt);
 
 	/* Values a guest could not write by hypercall either are left out. */
 	for (i = 0; i < 8; i++)

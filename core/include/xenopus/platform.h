@@ -177,6 +177,12 @@ void plat_xcr0_set(struct vcpu *v, uint64_t xcr0);
 /** plat_ts_set() - set or clear CR0.TS for @v (fpu_taskswitch); a no-op where raises_nm is false. */
 void plat_ts_set(struct vcpu *v, bool set);
 
+/**
+ * plat_fpu_set() - x87 and SSE state of @v, which has not run yet: the first 512 bytes as FXSAVE stores them, straight from
+ * a guest, so whatever the processor would refuse is left out. Everything else of the vector state is as at reset.
+ */
+void plat_fpu_set(struct vcpu *v, const void *fxsave);
+
 /** plat_cpuid() - the native CPUID instruction's answer; @out is eax, ebx, ecx, edx. */
 void plat_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 
