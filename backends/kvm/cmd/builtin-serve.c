@@ -76,8 +76,6 @@ static int parse(int argc, char **argv)
 static void ask_to_power_off(struct domain *d, void *unused)
 {
 	domain_shutdown_request(d, "poweroff");
-	/* A paused one would never hear of it. */
-	domain_unpause(d);
 }
 
 /* Every 50 ms while the machine ends. */
@@ -91,6 +89,8 @@ static gboolean see_whether_over(gpointer unused)
 		cmd_note("domain %s did not shut down in time and was destroyed", g->name);
 		guest_destroy(g);
 	}
+	if (coredump_running()) /* given up, but a thread still reads what the domain had */
+		return G_SOURCE_CONTINUE;
 	g_main_loop_quit(loop);
 	return G_SOURCE_REMOVE;
 }
@@ -104,8 +104,11 @@ static gboolean on_signal(gpointer unused)
 	}
 	deadline = g_get_monotonic_time() + opt.grace * G_USEC_PER_SEC;
 	guests_end();
-	for (guint i = 0; i < guests->len; i++)
+	for (guint i = 0; i < guests->len; i++) {
 		guest_with(g_ptr_array_index(guests, i), ask_to_power_off, NULL);
+		/* A paused one would never hear of it. */
+		guest_pause(g_ptr_array_index(guests, i), false);
+	}
 	g_timeout_add(50, see_whether_over, NULL);
 	return G_SOURCE_CONTINUE;
 }

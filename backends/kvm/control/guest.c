@@ -17,7 +17,13 @@ GPtrArray *guests;
 static const struct guest_hooks *hooks;
 static unsigned last_id;
 
-static void guest_unref(gpointer data)
+struct guest *guest_ref(struct guest *g)
+{
+	g_atomic_int_inc(&g->refs);
+	return g;
+}
+
+void guest_unref(gpointer data)
 {
 	struct guest *g = data;
 
@@ -263,8 +269,7 @@ void guest_start(struct guest *g, bool paused, guest_created_fn *done, void *dat
 {
 	struct creation *c = g_new0(struct creation, 1);
 
-	g_atomic_int_inc(&g->refs);
-	c->g = g;
+	c->g = guest_ref(g);
 	c->id = g->id;
 	c->paused = paused;
 	c->opt.kernel = g_strdup(g->cfg->kernel);
@@ -323,15 +328,30 @@ void guest_undo(struct guest *g)
 
 void guest_destroy(struct guest *g)
 {
-	g_atomic_int_inc(&g->refs);
+	guest_ref(g);
 	g_clear_handle_id(&g->timer, g_source_remove);
-	if (g->state == GUEST_CREATING)
+	coredump_cancel(g);
+	if (g->state == GUEST_CREATING || g->dump)
 		g->dropped = true;
 	else
 		guest_undo(g);
 	forget(g);
 	guest_event("destroyed", g, NULL);
 	guest_unref(g);
+}
+
+static void pause_in_core(struct domain *d, void *data)
+{
+	if (*(bool *)data)
+		domain_pause(d);
+	else
+		domain_unpause(d);
+}
+
+void guest_pause(struct guest *g, bool pause)
+{
+	if (!coredump_set_paused(g, pause))
+		guest_with(g, pause_in_core, &pause);
 }
 
 struct renaming {

@@ -49,10 +49,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(guest_config, guest_config_free)
 enum guest_state { GUEST_CREATING, GUEST_WAITING, GUEST_LIVE, GUEST_STOPPED };
 
 struct guest_console;
+struct dump;
 
 /**
  * struct guest - @d: core context only, NULL unless LIVE or STOPPED; @started: monotonic us of the last start;
- * @quick: starts in a row that did not last; @reason: SHUTDOWN_* when STOPPED; @timer: when WAITING
+ * @quick: starts in a row that did not last; @reason: SHUTDOWN_* when STOPPED; @timer: when WAITING; @dump: a core file
+ * of it is being written; @due: it has stopped meanwhile, and what is to become of it waits for that
  */
 struct guest {
 	gint refs;
@@ -65,7 +67,9 @@ struct guest {
 	gint64 started;
 	unsigned quick, reason;
 	guint timer;
-	bool dropped; /* destroyed while its kernel was being loaded */
+	struct dump *dump;
+	bool due;
+	bool dropped; /* destroyed while its kernel was being loaded or its core file written */
 };
 
 /** guests - struct guest, in the order of their creation. */
@@ -100,6 +104,9 @@ void guest_create(struct guest_config *cfg, bool paused, guest_created_fn *done,
 
 /** guest_destroy() - At once and for good, whatever it is doing. The record may be gone afterwards. */
 void guest_destroy(struct guest *g);
+
+/** guest_pause() - of one that is LIVE: it stands still, or goes on. */
+void guest_pause(struct guest *g, bool pause);
 
 /** guest_rename() - false with @error if that is no name or somebody else's. */
 bool guest_rename(struct guest *g, const char *name, GError **error);
@@ -142,7 +149,19 @@ char *crash_note(const char *dir, const struct guest *g, const char *registers, 
 
 /* ---- coredump.c ---- */
 
-/** coredump_write() - an ELF core file of a domain that does not run. */
-bool coredump_write(struct guest *g, const char *path, GError **error);
+/** coredump_done_fn - on the main thread; no @error: the file is there. @g may have been destroyed meanwhile. */
+typedef void coredump_done_fn(struct guest *g, const GError *error, void *data);
+
+/**
+ * coredump_start() - Write an ELF core file of a domain that is LIVE or STOPPED; it is paused until that is done. @done is
+ * called exactly once, perhaps at once.
+ */
+void coredump_start(struct guest *g, const char *path, coredump_done_fn *done, void *data);
+/** coredump_cancel() - it is not wanted any more; nothing happens when none is being written. */
+void coredump_cancel(struct guest *g);
+/** coredump_set_paused() - whether @g shall be paused afterwards; false when no core file is being written. */
+bool coredump_set_paused(struct guest *g, bool paused);
+/** coredump_running() - how many are being written. */
+unsigned coredump_running(void);
 
 #endif

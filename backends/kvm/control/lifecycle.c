@@ -102,23 +102,15 @@ static void rename_restart(struct guest *g)
 		guest_config_free(cfg);
 }
 
-static void dump(struct guest *g)
+static enum guest_action action_of(const struct guest *g)
 {
-	g_autofree char *name = g_strdup_printf("%s-%u.core", g->name, g->id);
-	g_autofree char *path = g_build_filename(crash_dir, name, NULL);
-	g_autoptr(GError) error = NULL;
-
-	g_mkdir_with_parents(crash_dir, 0700);
-	if (coredump_write(g, path, &error))
-		guest_event("core-dumped", g, path);
-	else
-		xlog(LOG_WARN, "no core file of domain %s: %s", g->name, error->message);
+	return g->reason < G_N_ELEMENTS(g->cfg->on) ? g->cfg->on[g->reason] : ACTION_DESTROY;
 }
 
-static void act(struct guest *g, enum guest_action action)
+static void end(struct guest *g)
 {
-	if (action == ACTION_COREDUMP_DESTROY || action == ACTION_COREDUMP_RESTART)
-		dump(g);
+	enum guest_action action = action_of(g);
+
 	if (ending && action != ACTION_PRESERVE)
 		action = ACTION_DESTROY;
 	switch (action) {
@@ -135,6 +127,40 @@ static void act(struct guest *g, enum guest_action action)
 		break;
 	case ACTION_PRESERVE:
 		break;
+	}
+}
+
+static void dumped(struct guest *g, const GError *error, void *data)
+{
+	g_autofree char *path = data;
+
+	if (!error)
+		guest_event("core-dumped", g, path);
+	else
+		xlog(LOG_WARN, "no core file of domain %s: %s", g->name, error->message);
+	if (!g->dropped)
+		end(g);
+}
+
+static void act(struct guest *g)
+{
+	g_autofree char *name = g_strdup_printf("%s-%u.core", g->name, g->id);
+	char *path;
+
+	if (action_of(g) != ACTION_COREDUMP_DESTROY && action_of(g) != ACTION_COREDUMP_RESTART) {
+		end(g);
+		return;
+	}
+	path = g_build_filename(crash_dir, name, NULL);
+	g_mkdir_with_parents(crash_dir, 0700);
+	coredump_start(g, path, dumped, path);
+}
+
+void guest_dumped(struct guest *g)
+{
+	if (g->due && !g->dropped) {
+		g->due = false;
+		act(g);
 	}
 }
 
@@ -164,7 +190,11 @@ static gboolean on_stopped(gpointer data)
 	guest_event("shutdown", g, guest_reason_name(s->reason));
 	if (s->reason == SHUTDOWN_crash)
 		note_crash(g, s->registers->str);
-	act(g, s->reason < G_N_ELEMENTS(g->cfg->on) ? g->cfg->on[s->reason] : ACTION_DESTROY);
+	/* Somebody has just asked for a core file of it: that comes first. */
+	if (g->dump)
+		g->due = true;
+	else
+		act(g);
 	return G_SOURCE_REMOVE;
 }
 
@@ -188,6 +218,7 @@ void guests_end(void)
 	for (guint i = guests->len; i-- > 0;) {
 		struct guest *g = g_ptr_array_index(guests, i);
 
+		coredump_cancel(g);
 		if (g->state != GUEST_LIVE)
 			guest_destroy(g);
 	}

@@ -15,6 +15,10 @@ void guest_start(struct guest *g, bool paused, guest_created_fn *done, void *dat
 void guest_undo(struct guest *g);
 /** guest_renew() - the record gets another id, for its next domain. */
 void guest_renew(struct guest *g);
+/** guest_dumped() - a core file of @g is written, or was given up: what waited for that goes on. */
+void guest_dumped(struct guest *g);
+struct guest *guest_ref(struct guest *g);
+void guest_unref(gpointer g);
 void guest_event(const char *what, const struct guest *g, const char *detail);
 
 #endif

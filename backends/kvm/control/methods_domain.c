@@ -29,13 +29,6 @@ bool methods_alive(struct request *rq, const struct guest *g)
 	return false;
 }
 
-static bool take_live(struct request *rq, JsonObject *params, struct guest **g)
-{
-	const struct param table[] = { ONE_DOMAIN(*g), END };
-
-	return params_take(rq, params, table) && methods_alive(rq, *g);
-}
-
 /* An operation of core/control/control.c and how it went. */
 struct op {
 	int (*fn)(struct domain *d, const struct op *op);
@@ -70,34 +63,25 @@ static void finish(struct request *rq, struct guest *g, struct op *op)
 		rpc_done(rq);
 }
 
-static int op_pause(struct domain *d, const struct op *op)
+static void set_paused(struct request *rq, JsonObject *params, bool paused)
 {
-	domain_pause(d);
-	return 0;
-}
+	struct guest *g;
+	const struct param table[] = { ONE_DOMAIN(g), END };
 
-static int op_unpause(struct domain *d, const struct op *op)
-{
-	domain_unpause(d);
-	return 0;
+	if (!params_take(rq, params, table) || !methods_alive(rq, g))
+		return;
+	guest_pause(g, paused);
+	rpc_done(rq);
 }
 
 void method_pause(struct request *rq, JsonObject *params)
 {
-	struct op op = { .fn = op_pause };
-	struct guest *g;
-
-	if (take_live(rq, params, &g))
-		finish(rq, g, &op);
+	set_paused(rq, params, true);
 }
 
 void method_unpause(struct request *rq, JsonObject *params)
 {
-	struct op op = { .fn = op_unpause };
-	struct guest *g;
-
-	if (take_live(rq, params, &g))
-		finish(rq, g, &op);
+	set_paused(rq, params, false);
 }
 
 void method_destroy(struct request *rq, JsonObject *params)
@@ -290,9 +274,16 @@ void method_console(struct request *rq, JsonObject *params)
 	client_unref(client);
 }
 
+static void dumped(struct guest *g, const GError *error, void *data)
+{
+	if (error)
+		rpc_error(data, RPC_FAILED, "%s", error->message);
+	else
+		rpc_done(data);
+}
+
 void method_dump_core(struct request *rq, JsonObject *params)
 {
-	g_autoptr(GError) error = NULL;
 	const char *path;
 	struct guest *g;
 	const struct param table[] = { ONE_DOMAIN(g), { "file", PARAM_STRING, true, &path, 0, 0 }, END };
@@ -301,8 +292,8 @@ void method_dump_core(struct request *rq, JsonObject *params)
 		return;
 	if (!g_path_is_absolute(path))
 		rpc_error(rq, RPC_PARAMS, "file must be an absolute path");
-	else if (coredump_write(g, path, &error))
-		rpc_done(rq);
+	else if (g->dump)
+		rpc_error(rq, RPC_STATE, "a core file of domain %s is being written already", g->name);
 	else
-		rpc_error(rq, RPC_FAILED, "%s", error->message);
+		coredump_start(g, path, dumped, rq);
 }

@@ -150,6 +150,52 @@ int arch_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx)
 	return 0;
 }
 
+/* The inverse of take_registers() and take_system_state(). */
+void arch_get_context(struct vcpu *v, struct vcpu_guest_context *ctx)
+{
+	const struct gate_vcpu *g = &v->gate;
+	const struct vcpu_arch *arch = &v->arch;
+	uint64_t gs_base = plat_base_get(v, PLAT_GS);
+	bool kernel = gate_kernel_mode(g);
+	unsigned i;
+
+	memset(ctx, 0, sizeof(*ctx));
+	ctx->user_regs = g->regs;
+	ctx->user_regs.rflags |= (uint64_t)arch->iopl << 12;
+	ctx->user_regs.ds = plat_seg_get(v, PLAT_DS);
+	ctx->user_regs.es = plat_seg_get(v, PLAT_ES);
+	ctx->user_regs.fs = plat_seg_get(v, PLAT_FS);
+	ctx->user_regs.gs = plat_seg_get(v, PLAT_GS);
+	ctx->user_regs.saved_upcall_mask = READ_ONCE(g->vcpu_info->evtchn_upcall_mask);
+	ctx->flags = (kernel ? VGCF_in_kernel : 0) |
+		     (g->flags & GATE_FAILSAFE_MASKS ? VGCF_failsafe_disables_events : 0) |
+		     (g->flags & GATE_SYSCALL_MASKS ? VGCF_syscall_disables_events : 0) |
+		     (READ_ONCE(v->sched.pause_flags) & VPF_DOWN ? 0 : VGCF_online);
+	for (i = 0; i < 256; i++)
+		ctx->trap_ctxt[i] = arch->traps[i];
+	ctx->ldt_base = arch->ldt_base;
+	ctx->ldt_ents = arch->ldt_entries;
+	ctx->gdt_ents = arch->gdt_entries;
+	for (i = 0; i < (arch->gdt_entries + 511) / 512; i++)
+		ctx->gdt_frames[i] = arch->gdt_frames[i].n;
+	ctx->kernel_ss = g->kernel_ss;
+	ctx->kernel_sp = g->kernel_sp;
+	ctx->ctrlreg[0] = arch->ts ? X86_CR0_TS : 0;
+	ctx->ctrlreg[1] = g->cr3_user;
+	ctx->ctrlreg[2] = g->cr2;
+	ctx->ctrlreg[3] = g->cr3_kernel;
+	ctx->ctrlreg[4] = arch->cr4;
+	for (i = 0; i < 8; i++)
+		ctx->debugreg[i] = arch->dr[i];
+	ctx->event_callback_eip = g->event_callback;
+	ctx->failsafe_callback_eip = g->failsafe_callback;
+	ctx->syscall_callback_eip = g->syscall_callback;
+	ctx->vm_assist = READ_ONCE(v->domain->mm.vm_assist);
+	ctx->fs_base = plat_base_get(v, PLAT_FS);
+	ctx->gs_base_kernel = kernel ? gs_base : g->gs_base_other;
+	ctx->gs_base_user = kernel ? g->gs_base_other : gs_base;
+}
+
 long do_fpu_taskswitch(struct vcpu *v, struct hypercall_args *a)
 {
 	v->arch.ts = (int)a->arg[0];

@@ -86,6 +86,8 @@ void arch_vcpu_destroy(struct vcpu *v);
  * domain builder). The virtual CPU must not be running. 0 or -errno, and then nothing is changed.
  */
 int arch_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);
+/** arch_get_context() - the other way, of one that does not run; without the FPU's state, which the home has. */
+void arch_get_context(struct vcpu *v, struct vcpu_guest_context *ctx);
 
 /** arch_fill_hypercall_page() - write the hypercall page (xen/xen.h) to @page. */
 void arch_fill_hypercall_page(void *page);
