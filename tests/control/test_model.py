@@ -3,9 +3,11 @@
 """Random requests against a model of what the machine must answer.
 
 The model knows which domains there are and whether each is paused; every answer, and every few requests the whole list
-and the audit, are compared with it. XENOPUS_MODEL_SECONDS (20) says how long, XENOPUS_MODEL_SEED which requests.
+and the audit, are compared with it. XENOPUS_MODEL_SECONDS (20) says how long, XENOPUS_MODEL_SEED which requests: if it is
+not given others each time, and the seed is printed.
 """
 
+import json
 import os
 import random
 import time
@@ -21,6 +23,8 @@ class Model:
     """Domains by name; each has an id, whether it is paused, and its settings."""
 
     def __init__(self, machine, verdict, seed):
+        self.core = machine.path('core')
+        self.machine = machine
         self.client = served.Client(machine)
         self.verdict = verdict
         self.rng = random.Random(seed)
@@ -107,6 +111,44 @@ class Model:
         self.ask('domain.sysrq', None if known else NO_DOMAIN, domain=say, key='h')
         self.ask('domain.shutdown', None if known else NO_DOMAIN, domain=say)
 
+    def interrupt(self):
+        _, known, say = self.some()
+        # These guests start the first virtual CPU only, and an NMI there would be their end.
+        self.ask('domain.trigger', 1 if known else NO_DOMAIN, domain=say, trigger='nmi', vcpu=self.rng.randrange(1, 4))
+
+    def dump_core(self):
+        """Also while it is paused, unpaused or destroyed by somebody else, which shows in the answer only."""
+        name, known, say = self.some()
+        if not known or self.rng.random() < 0.5:
+            self.ask('domain.dump-core', None if known else NO_DOMAIN, domain=say, file=self.core)
+            if known:
+                os.unlink(self.core)
+            return
+        other = served.Client(self.machine)
+        other.send(json.dumps({'jsonrpc': '2.0', 'id': 1, 'method': 'domain.dump-core',
+                               'params': {'domain': say, 'file': self.core}}).encode() + b'\n')
+        what = self.rng.choice(['domain.pause', 'domain.unpause', 'domain.destroy'])
+        self.ask(what, None, domain=say)
+        answer = other.message()
+        other.close()
+        if what == 'domain.destroy':
+            self.domains.pop(name)
+        else:
+            known['paused'] = what == 'domain.pause'
+        written = 'result' in answer
+        self.verdict.check(written or what == 'domain.destroy', f'dump-core beside {what}: {answer}')
+        self.verdict.check(os.path.exists(self.core) == written, f'dump-core beside {what}: a file, {answer}')
+        if written:
+            os.unlink(self.core)
+
+    def look(self):
+        _, known, say = self.some()
+        vcpus = self.ask('domain.vcpus', None if known else NO_DOMAIN, domain=say)
+        if known:
+            self.verdict.check(len(vcpus) == known['maxvcpus'], f'vcpus of {say}: {vcpus}')
+        self.ask('domain.list', None if known else NO_DOMAIN, domain=say)
+        self.ask('machine.log', None)
+
     def compare(self):
         told = {d['name']: d for d in self.ask('domain.list', None)}
         self.verdict.check(told.keys() == self.domains.keys(), f'{sorted(told)} are there, not {sorted(self.domains)}')
@@ -123,11 +165,13 @@ class Model:
 def main():
     boot.require_kvm()
     verdict = boot.Verdict()
-    seed = int(os.environ.get('XENOPUS_MODEL_SEED', '1'))
+    seed = int(os.environ.get('XENOPUS_MODEL_SEED', random.randrange(1 << 32)))
+    print(f'seed {seed}', flush=True)
     with served.Machine(memory=128, options=['--pcpus', '2']) as machine:
         model = Model(machine, verdict, seed)
         steps = [model.create] * 4 + [lambda: model.pause(True), lambda: model.pause(False)] * 2 + \
-            [model.destroy] * 2 + [model.rename, model.memory, model.max_memory, model.vcpus, model.schedule, model.wishes]
+            [model.destroy] * 2 + [model.rename, model.memory, model.max_memory, model.vcpus, model.schedule, model.wishes,
+                                  model.interrupt, model.dump_core, model.look]
         end = time.monotonic() + float(os.environ.get('XENOPUS_MODEL_SECONDS', '20'))
         while time.monotonic() < end and not verdict.failed:
             for _ in range(25):
