@@ -26,7 +26,7 @@ packages_emulation=(qemu-system-x86)
 # What the tests need on top of it.
 packages_test=(
 	"${packages_emulation[@]}" gdb binutils xz-utils kmod man-db
-	grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools ovmf
+	grub-common grub-pc-bin grub-efi-amd64-bin grub-xen-bin xorriso mtools ovmf
 )
 
 say() {
