@@ -66,10 +66,16 @@ struct kvcpu {
 	struct kvcpu *next_free;
 };
 
+/** struct store_counts - a place in the queues of a physical CPU, counted from its start. */
+struct store_counts {
+	uint64_t stores, pages;
+};
+
 /**
  * struct pcpu - a physical CPU: a thread that runs virtual CPUs.
  * @stores: entries (direct-map addresses) to be stored again from inside the VM before a guest goes on; the first
  *	@nr_sent are on their way. Other CPUs may look, with @store_lock; only this one changes it
+ * @gone, @done, @taken: see struct store_counts and pagetable.c
  * @flush_gen: counts TLB flushes asked for on this CPU
  */
 struct pcpu {
@@ -80,6 +86,10 @@ struct pcpu {
 	unsigned nr_stores, max_stores, nr_sent;
 	mfn_t *selfcopy;       /* frames whose shadow must be refreshed wholly */
 	unsigned nr_selfcopy, max_selfcopy;
+	struct store_counts gone; /* taken off both queues */
+	struct store_counts done; /* what another CPU has run for this one, with @store_lock */
+	struct store_counts taken[MAX_PCPUS]; /* how far this one has copied the others' queues */
+	bool collected;           /* ... and has not told them yet that it is done */
 	_Atomic uint64_t flush_gen;
 	pthread_t thread;
 	_Atomic pid_t tid; /* 0: its thread has not started */
@@ -169,6 +179,7 @@ uint64_t door_answers(const struct pcpu *p);
 
 /* pagetable.c */
 void pt_drain(struct pcpu *p, struct kvcpu *k); /* run queued stores until at most GATE_STORES are left */
+void pt_forget(struct pcpu *p);  /* drop what another CPU has run */
 void pt_collect(struct pcpu *p); /* what other CPUs have queued and may not have run yet is to be run here, too */
 unsigned pt_send(struct pcpu *p, uint64_t *top); /* put queued stores below @top for the stub; how many */
 void pt_sent(struct pcpu *p); /* the stub has done its work */

@@ -11,7 +11,9 @@
  *
  * The shadow is one for all virtual CPUs, so one of them is enough. Each physical CPU has a queue of its own; an entry
  * stays there until its store has been done. Where a TLB flush is owed, what the others still have queued is
- * done here as well: then nothing is left of what was before the flush, whoever made the stores.
+ * done here as well: then nothing is left of what was before the flush, whoever made the stores. It is copied, once, and
+ * when it has been done the owner hears of it and drops its own: a CPU that idles after building domains
+ * would have theirs for ever.
  *
  * Hosts with nested paging see every store after a TLB flush; there the queues stay empty.
  */
@@ -64,6 +66,16 @@ static void remove_stores(struct pcpu *p, unsigned n)
 	lock(p);
 	memmove(p->stores, p->stores + n, (p->nr_stores - n) * sizeof(*p->stores));
 	__atomic_store_n(&p->nr_stores, p->nr_stores - n, __ATOMIC_RELEASE);
+	p->gone.stores += n;
+	unlock(p);
+}
+
+static void remove_pages(struct pcpu *p, unsigned n)
+{
+	lock(p);
+	memmove(p->selfcopy, p->selfcopy + n, (p->nr_selfcopy - n) * sizeof(*p->selfcopy));
+	__atomic_store_n(&p->nr_selfcopy, p->nr_selfcopy - n, __ATOMIC_RELEASE);
+	p->gone.pages += n;
 	unlock(p);
 }
 
@@ -187,9 +199,7 @@ static void run_pages(struct pcpu *p, struct kvcpu *k)
 		k->regs->rsp = k->stack_top - 256;
 		run_stub(p, k, GATE_SELFCOPY_OFF);
 	}
-	lock(p);
-	__atomic_store_n(&p->nr_selfcopy, 0, __ATOMIC_RELEASE);
-	unlock(p);
+	remove_pages(p, p->nr_selfcopy);
 }
 
 /* Between runs of a guest, when nothing is on its way. */
@@ -213,27 +223,64 @@ unsigned pt_send(struct pcpu *p, uint64_t *top)
 	return p->nr_sent;
 }
 
+/* Those of whom this one has done something hear of it. */
+static void tell_owners(struct pcpu *p)
+{
+	p->collected = false;
+	for (unsigned i = 0; i < machine.nr_pcpus; i++) {
+		struct pcpu *from = &machine.pcpu[i];
+
+		if (from == p)
+			continue;
+		lock(from);
+		from->done.stores = MAX(from->done.stores, p->taken[i].stores);
+		from->done.pages = MAX(from->done.pages, p->taken[i].pages);
+		unlock(from);
+	}
+}
+
 void pt_sent(struct pcpu *p)
 {
-	if (!p->nr_sent)
-		return;
-	remove_stores(p, p->nr_sent);
+	if (p->nr_sent)
+		remove_stores(p, p->nr_sent);
 	p->nr_sent = 0;
+	if (p->collected)
+		tell_owners(p);
+}
+
+void pt_forget(struct pcpu *p)
+{
+	struct store_counts done;
+
+	if (!p->nr_stores && !p->nr_selfcopy)
+		return;
+	p->nr_sent = 0;
+	lock(p);
+	done = p->done;
+	unlock(p);
+	if (done.stores > p->gone.stores)
+		remove_stores(p, (unsigned)(done.stores - p->gone.stores));
+	if (done.pages > p->gone.pages)
+		remove_pages(p, (unsigned)(done.pages - p->gone.pages));
 }
 
 static void collect_from(struct pcpu *p, struct pcpu *from)
 {
 	struct pcpu *first = p->id < from->id ? p : from, *second = first == p ? from : p;
+	struct store_counts *taken = &p->taken[from->id];
 
 	if (!__atomic_load_n(&from->nr_stores, __ATOMIC_ACQUIRE) &&
 	    !__atomic_load_n(&from->nr_selfcopy, __ATOMIC_ACQUIRE))
 		return;
 	lock(first);
 	lock(second);
-	for (unsigned i = 0; i < from->nr_stores; i++)
+	for (uint64_t i = MAX(taken->stores, from->gone.stores) - from->gone.stores; i < from->nr_stores; i++)
 		add_store(p, from->stores[i]);
-	for (unsigned i = 0; i < from->nr_selfcopy; i++)
+	for (uint64_t i = MAX(taken->pages, from->gone.pages) - from->gone.pages; i < from->nr_selfcopy; i++)
 		add_page(p, from->selfcopy[i]);
+	taken->stores = from->gone.stores + from->nr_stores;
+	taken->pages = from->gone.pages + from->nr_selfcopy;
+	p->collected = true;
 	unlock(second);
 	unlock(first);
 }

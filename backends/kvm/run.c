@@ -132,6 +132,8 @@ static bool load_guest(struct pcpu *p, struct kvcpu *k, struct vcpu *v, struct t
 
 	if (machine.nr_pcpus > 1 && flush_gen != k->flush_seen && machine.traits.host_stores_unseen)
 		pt_collect(p);
+	if (machine.nr_pcpus > 1)
+		pt_forget(p);
 	/* First: a KVM vCPU that served another domain before still has that one's tables, which may be gone. */
 	if (k->sregs->cr3 != gate_cr3(&v->gate))
 		k->sregs->cr3 = gate_cr3(&v->gate);
