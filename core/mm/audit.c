@@ -139,7 +139,7 @@ static void check_state(struct audit *a, uint64_t n)
 	bool table = f->type >= FT_L1 && f->type <= FT_L4;
 
 	if (f->kind == FK_FREE || f->kind == FK_RESERVED) {
-		if (f->count || f->type_count || (f->flags & ~FF_DIRTY) || f->owner)
+		if (f->count || f->type_count || (f->flags & ~(FF_DIRTY | FF_STALE)) || f->owner)
 			bad(a, n, "in use though free or reserved");
 		return;
 	}

@@ -83,7 +83,7 @@ int base_set_kernel(struct vcpu *v, mfn_t mfn, bool preemptible)
 		return -XEN_EINVAL;
 	if (v->gate.cr3_kernel == mfn.n << PAGE_SHIFT) {
 		/* Loading CR3 with what it holds is how one flushes. */
-		flush_tlb(cpu_bit(plat_cpu_id()));
+		flush_tlb(v->domain, cpu_bit(plat_cpu_id()));
 		return 0;
 	}
 	rc = set_base(v, &v->gate.cr3_kernel, mfn, preemptible);

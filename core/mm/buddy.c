@@ -122,7 +122,7 @@ uint64_t buddy_alloc(unsigned order, uint64_t limit)
 	for (uint64_t i = n; i < n + (UINT64_C(1) << order); i++) {
 		struct frame *f = frame_at(i);
 
-		flush_before_reuse(f, cpu_all());
+		flush_before_new_owner(f);
 		if (f->flags & FF_DIRTY)
 			scrub(f);
 		f->type = FT_NONE;

@@ -69,7 +69,7 @@ static void orphan(struct domain *d, struct frame *f)
 		/* Still the core's: whoever shared it frees it. */
 		frame_set_kind(f, FK_HEAP);
 		f->type_count--;
-		flush_note(f);
+		flush_freed(f, d);
 		return;
 	}
 	if (f->flags & FF_ALLOC) {
@@ -78,7 +78,7 @@ static void orphan(struct domain *d, struct frame *f)
 	}
 	frame_set_kind(f, FK_ORPHAN);
 	if (f->count == 0)
-		frame_return(f);
+		frame_return(f, d);
 	else
 		dlog(d, LOG_INFO, "frame %#llx outlives the domain: %u references",
 		     (unsigned long long)frame_mfn(f).n, f->count);

@@ -75,7 +75,7 @@ int entry_get(struct domain *d, struct frame *table, unsigned level, uint64_t *e
 			return -XEN_EINVAL;
 		/* A fast path that is under way on another CPU has ended before the table can be used. */
 		if (domain_gate_slow(d, GATE_SLOW_LINEAR))
-			flush_tlb(flush_domain_cpus(d));
+			flush_tlb(d, flush_domain_cpus(d));
 		rc = get_ref(table) ? 0 : -XEN_EBUSY;
 	} else {
 		f = frame_of(pte_mfn(*e));
@@ -104,7 +104,7 @@ static void put_leaf(struct domain *d, uint64_t e)
 	/* The clock knows the machine's CPUs, but only its owner's guests are held to flush on
 	 * their own. */
 	if (f->owner != d)
-		flush_tlb(flush_domain_cpus(d));
+		flush_tlb(d, flush_domain_cpus(d));
 	put_ref(f);
 }
 

@@ -10,6 +10,10 @@
  *
  *	use ends (epoch = 7)  ->  flush of CPU 0 begins (clock 8), ends (CPU 0: 8)  ->  8 > 7: reuse needs none on CPU 0
  *
+ * Every domain has such a clock, for what its own frames become; domains that flush do not meet in memory. For
+ * frames that leave their domain there is one of the machine: they are marked FF_STALE, and whoever gets the
+ * first of them pays for the flush that does for all. A flush of all CPUs counts for both.
+ *
  * Times are 16 bits and compared by their distance. A CPU that does not flush for long is made to before
  * the distance grows ambiguous; a frame's time may be older than that, and then costs a flush too many.
  *
@@ -19,21 +23,30 @@
 
 #define CLOCK_STEP 0x2000u /* so many flushes make everybody flush */
 
-static uint16_t flush_clock;
-static uint16_t flushed[MAX_PCPUS];
+static struct flush_times machine_times;
 
 void flush_reset(void)
 {
-	unsigned i;
+	memset(&machine_times, 0, sizeof(machine_times));
+}
 
-	flush_clock = 1;
-	for (i = 0; i < MAX_PCPUS; i++)
-		flushed[i] = 1;
+static uint16_t time_of(const struct flush_times *t)
+{
+	return __atomic_load_n(&t->clock, __ATOMIC_SEQ_CST);
 }
 
 void flush_note(struct frame *f)
 {
-	f->epoch = __atomic_load_n(&flush_clock, __ATOMIC_SEQ_CST);
+	if (f->owner)
+		f->epoch = time_of(&f->owner->mm.flushes);
+}
+
+void flush_freed(struct frame *f, const struct domain *d)
+{
+	if (d && !flush_domain_cpus(d))
+		return;
+	f->flags |= FF_STALE;
+	f->epoch = time_of(&machine_times);
 }
 
 /* The home's plat_cpu_switch() leaves no translation of the virtual CPU it switches from. */
@@ -53,26 +66,45 @@ uint64_t flush_domain_cpus(const struct domain *d)
 }
 
 /* Another may have flushed @pcpu meanwhile, later than we did. */
-static void note_flushed(unsigned pcpu, uint16_t when)
+static void note_flushed(struct flush_times *t, unsigned pcpu, uint16_t when)
 {
-	uint16_t was = __atomic_load_n(&flushed[pcpu], __ATOMIC_RELAXED);
+	uint16_t was = __atomic_load_n(&t->flushed[pcpu], __ATOMIC_RELAXED);
 
 	while ((int16_t)(when - was) > 0 &&
-	       !__atomic_compare_exchange_n(&flushed[pcpu], &was, when, false, __ATOMIC_SEQ_CST,
+	       !__atomic_compare_exchange_n(&t->flushed[pcpu], &was, when, false, __ATOMIC_SEQ_CST,
 					    __ATOMIC_RELAXED))
 		;
 }
 
-void flush_tlb(uint64_t pcpus)
+static uint16_t tick(struct flush_times *t)
 {
-	uint16_t now = __atomic_add_fetch(&flush_clock, 1, __ATOMIC_SEQ_CST);
+	return __atomic_add_fetch(&t->clock, 1, __ATOMIC_SEQ_CST);
+}
 
-	if (now % CLOCK_STEP == 0)
+static void note_all(struct flush_times *t, uint64_t pcpus, uint16_t when)
+{
+	for (; pcpus; pcpus &= pcpus - 1)
+		note_flushed(t, (unsigned)__builtin_ctzll(pcpus), when);
+}
+
+void flush_tlb(struct domain *d, uint64_t pcpus)
+{
+	uint16_t now = d ? tick(&d->mm.flushes) : 0, machine_now = 0;
+	bool everybody;
+
+	if (d && now % CLOCK_STEP == 0)
+		pcpus = cpu_all();
+	everybody = !d || pcpus == cpu_all();
+	if (everybody)
+		machine_now = tick(&machine_times);
+	if (everybody && machine_now % CLOCK_STEP == 0)
 		pcpus = cpu_all();
 	plat_tlb_flush(pcpus, PLAT_FLUSH_ALL, 0);
 	cpu_quiesce(pcpus);
-	for (; pcpus; pcpus &= pcpus - 1)
-		note_flushed((unsigned)__builtin_ctzll(pcpus), now);
+	if (d)
+		note_all(&d->mm.flushes, pcpus, now);
+	if (everybody)
+		note_all(&machine_times, pcpus, machine_now);
 }
 
 void flush_page(uint64_t pcpus, uint64_t va)
@@ -81,16 +113,41 @@ void flush_page(uint64_t pcpus, uint64_t va)
 	cpu_quiesce(pcpus);
 }
 
-void flush_before_reuse(struct frame *f, uint64_t pcpus)
+/* Those of @pcpus that have not flushed since @when. */
+static uint64_t behind(const struct flush_times *t, uint64_t pcpus, uint16_t when)
 {
-	uint64_t behind = 0;
+	uint64_t late = 0;
 
 	for (; pcpus; pcpus &= pcpus - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(pcpus);
 
-		if ((int16_t)(__atomic_load_n(&flushed[i], __ATOMIC_SEQ_CST) - f->epoch) <= 0)
-			behind |= cpu_bit(i);
+		if ((int16_t)(__atomic_load_n(&t->flushed[i], __ATOMIC_SEQ_CST) - when) <= 0)
+			late |= cpu_bit(i);
 	}
-	if (behind)
-		flush_tlb(behind);
+	return late;
+}
+
+void flush_before_reuse(struct frame *f)
+{
+	struct domain *d = f->owner;
+	uint64_t pcpus;
+
+	/* Not of any type since it came from the allocator, so at most readable. */
+	if (f->type == FT_NONE)
+		return;
+	pcpus = behind(&d->mm.flushes, flush_domain_cpus(d), f->epoch);
+	if (pcpus)
+		flush_tlb(d, pcpus);
+}
+
+void flush_before_new_owner(struct frame *f)
+{
+	uint64_t pcpus;
+
+	if (!(f->flags & FF_STALE))
+		return;
+	pcpus = behind(&machine_times, cpu_all(), f->epoch);
+	if (pcpus)
+		flush_tlb(NULL, pcpus);
+	f->flags &= (uint8_t)~FF_STALE;
 }

@@ -112,15 +112,15 @@ void frame_assign(struct domain *d, uint64_t n, unsigned order)
 	d->mm.tot_pages += UINT64_C(1) << order;
 }
 
-void frame_return(struct frame *f)
+void frame_return(struct frame *f, const struct domain *d)
 {
 	mfn_t mfn = frame_mfn(f);
 
 	ASSERT(f->count == 0 && f->type_count == 0 && !(f->flags & (FF_PARTIAL | FF_PINNED)));
 	if (f->kind != FK_HEAP)
-		flush_note(f);
+		flush_freed(f, d);
 	f->type = FT_NONE;
-	f->flags = FF_DIRTY;
+	f->flags = FF_DIRTY | (f->flags & FF_STALE);
 	frame_set_owner(f, NULL);
 	f->held = f->held_type = 0;
 	m2p_set(mfn, INVALID_M2P_ENTRY);
@@ -138,7 +138,7 @@ void frame_release(struct frame *f)
 		frame_unlink(d, f);
 		d->mm.tot_pages--;
 	}
-	frame_return(f);
+	frame_return(f, d);
 }
 
 bool frame_surrender(struct frame *f)

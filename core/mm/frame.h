@@ -47,6 +47,7 @@ enum frame_kind { FK_RESERVED = 0, FK_FREE, FK_HEAP, FK_SHARED, FK_DOMAIN, FK_OR
 #define FF_BUSY	   0x10u /* on the stack of a running validation */
 #define FF_DIRTY   0x40u /* FREE: to be scrubbed before anyone gets it */
 #define FF_QUEUED  0x20u /* PARTIAL, and in owner's mm.down: to be given up */
+#define FF_STALE   0x80u /* has left its owner, some of whose TLBs may remember it; see flush.c */
 
 /**
  * struct frame - one machine frame
@@ -54,7 +55,7 @@ enum frame_kind { FK_RESERVED = 0, FK_FREE, FK_HEAP, FK_SHARED, FK_DOMAIN, FK_OR
  * @type_count: references to its being of @type; @type stays as a memory when this falls to 0
  * @order: FREE: 1 + order of the block this frame heads, 0: not a head
  * @nr_done: PARTIAL: entries that hold references
- * @epoch: flush clock when a use ended that TLBs may remember; see flush.c
+ * @epoch: flush clock of its owner (FF_STALE: of the machine) when a use ended that TLBs may remember; see flush.c
  * @next, @prev: frame numbers in the list this frame is on, 0: end
  * @owner: NULL for the core's and orphans
  * @held, @held_type: those of count and type_count taken through mm_get_frame(),
@@ -169,8 +170,8 @@ void frame_link(struct domain *d, struct frame *f);
 void frame_unlink(struct domain *d, struct frame *f);
 /** frame_assign() - the 2^@order frames at @n, fresh from buddy_alloc(), become @d's. */
 void frame_assign(struct domain *d, uint64_t n, unsigned order);
-/** frame_return() - free a frame that nothing refers to. */
-void frame_return(struct frame *f);
+/** frame_return() - free a frame that nothing refers to any more; @d: whose it was, NULL: not known. */
+void frame_return(struct frame *f, const struct domain *d);
 /** frame_surrender() - drop the owner's allocation of @f (decrease_reservation). False: not
  * allocated. */
 bool frame_surrender(struct frame *f);
@@ -194,18 +195,25 @@ void heap_reset(void);
 
 /* ---- flush.c ---- */
 void flush_reset(void);
-/** flush_note() - a use of @f has ended that TLBs may remember. */
+/** flush_note() - a use of @f by its owner has ended that TLBs may remember. */
 void flush_note(struct frame *f);
+/** flush_freed() - @f leaves @d, NULL: somebody unknown; what it was may be remembered by the CPUs of that. */
+void flush_freed(struct frame *f, const struct domain *d);
 /**
- * flush_before_reuse() - @f is about to become something else: no stale translation may survive on
- * @pcpus, and no copy of the core to or from it be under way there.
+ * flush_before_reuse() - @f is about to become something else of its owner's: no stale translation may survive on the
+ * owner's CPUs, and no copy of the core to or from it be under way there. flush_before_new_owner() - the same for a
+ * frame fresh from the allocator, on any CPU.
  */
-void flush_before_reuse(struct frame *f, uint64_t pcpus);
+void flush_before_reuse(struct frame *f);
+void flush_before_new_owner(struct frame *f);
 /** flush_domain_cpus() - physical CPUs whose TLBs may hold translations of @d. */
 uint64_t flush_domain_cpus(const struct domain *d);
-/** flush_tlb() - a full flush, known to the clock. When it returns no guest runs on @pcpus with what was. */
-void flush_tlb(uint64_t pcpus);
-/** flush_page() - the same for one address, which the clock does not learn of. */
+/**
+ * flush_tlb() - a full flush for @d (NULL: for all), known to its clock. When it returns no guest runs on @pcpus with
+ * what was.
+ */
+void flush_tlb(struct domain *d, uint64_t pcpus);
+/** flush_page() - the same for one address, which no clock learns of. */
 void flush_page(uint64_t pcpus, uint64_t va);
 
 /* ---- m2p.c ---- */

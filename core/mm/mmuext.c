@@ -54,7 +54,7 @@ static int flush_multi(struct vcpu *v, const struct mmuext_op *op)
 	if (mm_vcpu_mask(v, (uint64_t)(uintptr_t)op->arg2.vcpumask.p, &pcpus))
 		return -XEN_EINVAL;
 	if (op->cmd == MMUEXT_TLB_FLUSH_MULTI)
-		flush_tlb(pcpus);
+		flush_tlb(v->domain, pcpus);
 	else if (va_guest_ok(op->arg1.linear_addr))
 		flush_page(pcpus, op->arg1.linear_addr);
 	return 0;
@@ -75,10 +75,10 @@ static int flush_op(struct vcpu *v, const struct mmuext_op *op)
 
 	switch (op->cmd) {
 	case MMUEXT_TLB_FLUSH_LOCAL:
-		flush_tlb(here);
+		flush_tlb(d, here);
 		return 0;
 	case MMUEXT_TLB_FLUSH_ALL:
-		flush_tlb(flush_domain_cpus(d));
+		flush_tlb(d, flush_domain_cpus(d));
 		return 0;
 	case MMUEXT_INVLPG_LOCAL:
 		return invlpg(here, op->arg1.linear_addr);

@@ -197,7 +197,7 @@ static int validate_table(struct frame *f, bool preemptible)
 static int get_first(struct frame *f, enum frame_type type, bool preemptible)
 {
 	if (f->type != type) {
-		flush_before_reuse(f, flush_domain_cpus(f->owner));
+		flush_before_reuse(f);
 		WRITE_ONCE(f->type, (uint8_t)type);
 	}
 	if (type == FT_WRITABLE) {

@@ -243,7 +243,7 @@ static int flush_as_asked(struct vcpu *v, uint64_t va, uint64_t flags)
 	else if (mm_vcpu_mask(v, where, &pcpus))
 		return -XEN_EFAULT;
 	if (kind == UVMF_TLB_FLUSH)
-		flush_tlb(pcpus);
+		flush_tlb(v->domain, pcpus);
 	else
 		flush_page(pcpus, va);
 	return 0;

@@ -7,6 +7,7 @@
 #define XENOPUS_MM_H
 
 #include "types.h"
+#include "cpu.h"
 #include "lib.h"
 #include "lock.h"
 
@@ -51,6 +52,12 @@ struct frame; /* layout: core/mm/frame.h, for core/mm only; one per machine fram
 #define INVALID_M2P_ENTRY (~UINT64_C(0))
 #define MM_DOWN_MAX	  8
 
+/** struct flush_times - TLB flushes counted, and up to which one each physical CPU has come (atomic; core/mm/flush.c). */
+struct flush_times {
+	uint16_t clock;
+	uint16_t flushed[MAX_PCPUS];
+};
+
 /**
  * struct domain_mm - a domain's memory. Owned by core/mm.
  * @lock: guards the rest, the domain's frames, and the descriptor tables of its virtual CPUs
@@ -61,6 +68,7 @@ struct frame; /* layout: core/mm/frame.h, for core/mm only; one per machine fram
  * @dying: in domain_mm_destroy()
  * @shared_info_mfn, @shared_info: made by domain_mm_init()
  * @cpus: physical CPUs that have a virtual CPU of it loaded, and so may remember translations (atomic)
+ * @flushes: on its behalf
  */
 struct domain_mm {
 	struct spinlock lock;
@@ -72,6 +80,7 @@ struct domain_mm {
 	mfn_t shared_info_mfn;
 	struct shared_info *shared_info;
 	uint64_t cpus;
+	struct flush_times flushes;
 	uint64_t vm_assist;	  /* VMASST_TYPE_* bits (atomic) */
 	uint64_t pt_updates;	  /* statistics: page-table entries written */
 	uint64_t ptwr_emulations; /* statistics: emulated direct writes */
