@@ -22,12 +22,14 @@ def skip_without_qemu():
         sys.exit(SKIPPED)
 
 
-def make_bundle(path, kernel, memory=64, initrd=None, arguments=(), name=None):
+def make_bundle(path, kernel, memory=64, initrd=None, arguments=(), name=None, vcpus=None):
     words = [os.environ['XENOPUS_BUNDLE'], '-o', path, '--memory', str(memory)]
     if name:
         words += ['--name', name]
     if initrd:
         words += ['--initrd', initrd]
+    if vcpus:
+        words += ['--vcpus', str(vcpus)]
     subprocess.run([*words, kernel, '--', *arguments], check=True)
 
 
