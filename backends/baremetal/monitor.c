@@ -35,6 +35,7 @@ static const struct verb {
 	{ "rename", "DOMAIN NAME", "give it another name", 2, 2, verb_rename },
 	{ "sched-bvt", "[-d DOMAIN [-v VCPU] [-w N] [-c PERCENT] [-W on|off] [-o US] [-l US] [-u US]]",
 	  "show or set weight, cap, warp, warp value, limit, unwarp", 0, 16, verb_sched },
+	{ "sched-credit", "[-d DOMAIN [-w N] [-c PERCENT]]", "show or set weight and cap", 0, 6, verb_sched_credit },
 	{ "shutdown", "DOMAIN|-a", "ask its kernel, or every one, to power off", 1, 1, verb_shutdown },
 	{ "sysrq", "DOMAIN KEY", "send it a magic SysRq key", 2, 2, verb_sysrq },
 	{ "top", "", "what the domains did since the last look", 0, 0, verb_top },

@@ -27,6 +27,6 @@ verb_fn verb_list, verb_vcpu_list, verb_uptime, verb_info, verb_dmesg, verb_top,
 	verb_domname;
 /* monitor_verbs.c: do */
 verb_fn verb_pause, verb_unpause, verb_destroy, verb_create, verb_shutdown, verb_rename, verb_mem_set, verb_mem_max,
-	verb_vcpu_set, verb_vcpu_pin, verb_sched, verb_sysrq, verb_trigger, verb_console;
+	verb_vcpu_set, verb_vcpu_pin, verb_sched, verb_sched_credit, verb_sysrq, verb_trigger, verb_console;
 
 #endif

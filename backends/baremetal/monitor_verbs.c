@@ -188,7 +188,7 @@ void verb_vcpu_pin(const struct said *s)
 		       plat_info()->pcpus - 1);
 }
 
-static void show_scheduling(struct domain *d)
+static void show_scheduling(struct domain *d, bool credit)
 {
 	struct sched_params p;
 	char row[TABLE_ROW];
@@ -205,7 +205,7 @@ static void show_scheduling(struct domain *d)
 		.unwarp_us = p.unwarp_ns / 1000,
 		.cap = sched_get_cap(d),
 	};
-	table_sched(&r, row, sizeof(row));
+	(credit ? table_credit_row : table_sched)(&r, row, sizeof(row));
 	answer_line(NULL, row);
 }
 
@@ -291,16 +291,26 @@ static void set_scheduling(struct domain *d, const char *const given[OPTIONS])
 		answer("%s", why);
 }
 
-void verb_sched(const struct said *s)
+static void show_or_set(const struct said *s, bool credit)
 {
 	const char *given[OPTIONS] = { NULL };
 	struct domain *d = NULL;
 	bool set = false;
+	char why[160];
 
+	if (!words_scheduler(credit ? "credit" : "bvt", why, sizeof(why))) {
+		answer("%s", why);
+		return;
+	}
 	if (!take_options(s, given))
 		return;
-	for (unsigned o = O_VCPU; o < OPTIONS; o++)
+	for (unsigned o = O_VCPU; o < OPTIONS; o++) {
 		set |= given[o] != NULL;
+		if (credit && given[o] && o != O_WEIGHT && o != O_CAP) {
+			answer("sched-credit has no option %s", options[o].word);
+			return;
+		}
+	}
 	if (set && !given[O_DOMAIN]) {
 		answer("say which domain, with -d");
 		return;
@@ -314,12 +324,22 @@ void verb_sched(const struct said *s)
 		set_scheduling(d, given);
 		return;
 	}
-	answer_line(NULL, table_scheduling);
+	answer_line(NULL, credit ? table_credit : table_scheduling);
 	if (d)
-		show_scheduling(d);
+		show_scheduling(d, credit);
 	else
 		for (d = domain_after(0); d; d = domain_after(d->id))
-			show_scheduling(d);
+			show_scheduling(d, credit);
+}
+
+void verb_sched(const struct said *s)
+{
+	show_or_set(s, false);
+}
+
+void verb_sched_credit(const struct said *s)
+{
+	show_or_set(s, true);
 }
 
 void verb_sysrq(const struct said *s)

@@ -138,6 +138,8 @@ bool vcpu_get_status(const struct domain *d, unsigned id, struct vcpu_status *ou
 		.cpu_ns = runstate.time[RUNSTATE_running],
 		.waited_ns = runstate.time[RUNSTATE_runnable],
 		.affinity = READ_ONCE(v->sched.affinity) & cpu_all(),
+		.hypercalls = __atomic_load_n(&v->hypercalls, __ATOMIC_RELAXED),
+		.exits = __atomic_load_n(&v->exits, __ATOMIC_RELAXED),
 	};
 	return true;
 }

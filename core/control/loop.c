@@ -177,7 +177,7 @@ static bool run_once(struct vcpu *v)
 	plat_cpu_run(v, &t);
 	cpu_leave();
 	if (t.cause == TRAP_KICK) {
-		stat_inc(&v->domain->stats.kicks);
+		vcpu_exit(v, &v->domain->stats.kicks);
 		timers_kicked();
 		return false;
 	}

@@ -15,6 +15,7 @@ const char table_domains[] = "Name                                        ID   M
 const char table_vcpus[] = "Name                                ID  VCPU   CPU State   Time(s) Affinity (Hard / Soft)";
 const char table_uptimes[] = "Name                                ID Uptime";
 const char table_scheduling[] = "Name                                ID Weight Warp Value(us) Limit(us) Unwarp(us)   Cap";
+const char table_credit[] = "Name                                ID Weight  Cap";
 const char table_rates[] = "NAME                        ID STATE     CPU(sec) CPU(%) MEM(MiB) VCPUS  HCALLS/s   EXITS/s";
 
 static const char *decimal(uint64_t tenths, char buf[DECIMAL])
@@ -90,10 +91,27 @@ void table_sched(const struct row_scheduling *r, char *buf, size_t size)
 		  (unsigned long long)r->unwarp_us, r->cap);
 }
 
+void table_credit_row(const struct row_scheduling *r, char *buf, size_t size)
+{
+	xsnprintf(buf, size, "%-33s %4u %6u %4u", r->name, r->id, r->weight, r->cap);
+}
+
 void table_rates_head(unsigned domains, uint64_t free_mib, uint64_t total_mib, unsigned cpus, char *buf, size_t size)
 {
 	xsnprintf(buf, size, "%u domains, %llu MiB of %llu MiB free, %u CPUs", domains, (unsigned long long)free_mib,
 		  (unsigned long long)total_mib, cpus);
+}
+
+/* In tenths of a percent, and per second, of a time of @ms. */
+static uint64_t share(const struct row_rates *r, uint64_t ms)
+{
+	/* Microseconds in a millisecond are thousandths, tenths of a percent. */
+	return ms ? r->used_ns / 1000 / ms : 0;
+}
+
+static unsigned long long per_second(uint64_t n, uint64_t ms)
+{
+	return ms ? n * 1000 / ms : 0;
 }
 
 void table_rate(const struct row_rates *r, char *buf, size_t size)
@@ -101,12 +119,21 @@ void table_rate(const struct row_rates *r, char *buf, size_t size)
 	uint64_t ms = r->over_ns / NSEC_PER_MSEC;
 	char time[DECIMAL], percent[DECIMAL];
 
-	/* Microseconds in a millisecond are thousandths, tenths of a percent. */
-	decimal(ms ? r->used_ns / 1000 / ms : 0, percent);
 	xsnprintf(buf, size, "%-24.24s %5u %-8s %9s %6s %8llu %5u %9llu %9llu", r->d.name, r->d.id, r->d.state,
-		  seconds(r->d.cpu_ns, time), percent, (unsigned long long)(r->d.memory_kib / 1024), r->d.vcpus,
-		  (unsigned long long)(ms ? r->hypercalls * 1000 / ms : 0),
-		  (unsigned long long)(ms ? r->exits * 1000 / ms : 0));
+		  seconds(r->d.cpu_ns, time), decimal(share(r, ms), percent),
+		  (unsigned long long)(r->d.memory_kib / 1024), r->d.vcpus, per_second(r->hypercalls, ms),
+		  per_second(r->exits, ms));
+}
+
+void table_rate_vcpu(const struct row_rates *r, unsigned vcpu, char *buf, size_t size)
+{
+	uint64_t ms = r->over_ns / NSEC_PER_MSEC;
+	char name[24], time[DECIMAL], percent[DECIMAL];
+
+	xsnprintf(name, sizeof(name), "  VCPU %u", vcpu);
+	xsnprintf(buf, size, "%-24s %5s %-8s %9s %6s %8s %5s %9llu %9llu", name, "", r->d.state,
+		  seconds(r->d.cpu_ns, time), decimal(share(r, ms), percent), "", "", per_second(r->hypercalls, ms),
+		  per_second(r->exits, ms));
 }
 
 void machine_facts(const struct facts *f)

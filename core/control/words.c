@@ -152,3 +152,17 @@ bool words_name(const char *name, char *error, size_t size)
 		return true;
 	return false;
 }
+
+bool words_scheduler(const char *policy, char *error, size_t size)
+{
+	const char *has = sched_policy_name();
+
+	if (!xstrcmp(has, policy))
+		return true;
+	if (!xstrcmp(has, "rr"))
+		xsnprintf(error, size, "this machine's scheduler is rr, which has nothing to set: start the machine with "
+			  "another");
+	else
+		xsnprintf(error, size, "this machine's scheduler is %s, not %s: use sched-%s", has, policy, has);
+	return false;
+}

@@ -155,7 +155,8 @@ long hypercall_timed(struct vcpu *v, unsigned nr, struct hypercall_args *a, uint
 
 	stat = &v->domain->stats.hypercall[nr];
 	now = plat_tsc();
-	__atomic_fetch_add(&stat->count, 1, __ATOMIC_RELAXED);
+	vcpu_exit(v, &stat->count);
+	vcpu_count(&v->hypercalls);
 	__atomic_fetch_add(&stat->tsc, now - *clock, __ATOMIC_RELAXED);
 	*clock = now;
 	return ret;

@@ -26,6 +26,8 @@ expect() {
 expect serve se
 expect sched-bvt ''
 expect --help --h
+expect credit serve --sched cr
+expect --sched serve --sch
 expect --paused create --pa
 expect --socket list --so
 expect --warp-limit sched-bvt --warp

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The verbs, with guests of our own: what they do, what they print, what they refuse.
 
-usage: test_verbs.py CASE, one of: life, actions, refusals, config, churn, ending
+usage: test_verbs.py CASE, one of: life, schedulers, actions, refusals, config, churn, ending
 """
 
 import os
@@ -66,6 +66,13 @@ def life(verdict):
         machine.create('two')
         verdict.check(machine.json('list')[1]['id'] == 2, 'a second domain')
         verdict.check('uno' in machine.verb('top', '-i', '1').out, 'top')
+        rows = machine.verb('top', '-v', '-d', '0.2', '-i', '2').out.splitlines()
+        verdict.check(len(rows) == 2 * (2 + 2 + 3) and rows[3].split()[:2] == ['VCPU', '0'], f'top -v: {rows}')
+        uno = machine.json('top', '-v', '-i', '1')[0]
+        verdict.check([v['vcpu'] for v in uno['vcpu']] == [0, 1] and uno['vcpu'][1]['state'] == 'offline' and
+                      0 < uno['vcpu'][0]['hypercalls'] <= uno['vcpu'][0]['exits'], f'top -v --json: {uno}')
+        verdict.check(uno['hypercalls'] <= sum(v['hypercalls'] for v in machine.json('vcpu-list', 'uno')),
+                      'the hypercalls of virtual CPUs are not those of their domain')
         verdict.check(len(machine.verb('uptime').out.splitlines()) == 3, 'uptime')
         info = machine.json('info')
         verdict.check(info['nr_domains'] == 2 and info['nr_cpus'] == 2, f'info: {info}')
@@ -84,6 +91,29 @@ def life(verdict):
         verdict.check(machine.states().keys() == {'two'}, 'not destroyed')
         verdict.check('audit: 0 violations' in machine.verb('debug-keys', 'A').out, 'audit')
         verdict.check(machine.end() == 0, 'the machine did not end well')
+
+
+def schedulers(verdict):
+    """--sched: each scheduler has its verb, and the others' refuse in one line and change nothing."""
+    for policy, own, other in (('bvt', 'sched-bvt', 'sched-credit'), ('credit', 'sched-credit', 'sched-bvt'),
+                               ('rr', None, 'sched-bvt')):
+        with served.Machine(options=['--sched', policy]) as machine:
+            machine.create('one', 'cpu_weight = 300')
+            verdict.check(machine.json('info')['xen_scheduler'] == policy, f'{policy}: info')
+            for words in ([other], [other, '-d', 'one', '-w', '7']):
+                done = machine.verb(*words)
+                verdict.check(done.returncode == 1 and len(done.lines) == 1 and policy in done.lines[0] and not done.out,
+                              f'{policy}: {words}: {done.lines}')
+            if own:
+                verdict.check(machine.json(own)[0]['weight'] == 300, f'{policy}: the weight')
+                verdict.check(machine.verb(own, '-d', 'one', '-w', '100', '-c', '40').returncode == 0, f'{policy}: {own}')
+                rows = machine.verb(own).out.splitlines()
+                verdict.check(rows[0].split()[:3] == ['Name', 'ID', 'Weight'] and rows[0].split()[-1] == 'Cap' and
+                              rows[1].split()[:3] == ['one', '1', '100'] and rows[1].split()[-1] == '40', f'{own}: {rows}')
+            client = served.Client(machine)
+            answer = client.call('domain.set-scheduling', domain='one', warp=True)
+            verdict.check(('result' in answer) == (policy == 'bvt'), f'{policy}: a warp: {answer}')
+            verdict.check(machine.end() == 0, f'{policy}: the machine did not end well')
 
 
 def actions(verdict):
@@ -174,7 +204,7 @@ def refusals(verdict):
         verdict.check(lost.returncode == 1 and b'xenopus serve' in lost.stderr, f'no machine: {lost}')
         verdict.check(machine.end() == 0, 'the machine did not end well')
     for options, said in ((['-m', '1'], '16'), (['extra'], 'extra'), (['--pcpus', '99'], '64'),
-                          (['--log-level', 'all'], 'all')):
+                          (['--log-level', 'all'], 'all'), (['--sched', 'fifo'], 'bvt')):
         done = subprocess.run([boot.xenopus(), 'serve', *options], capture_output=True, check=False, timeout=30)
         lines = done.stderr.decode().splitlines()
         verdict.check(done.returncode == 2 and len(lines) == 1 and said in lines[0], f'serve {options}: {lines}')

@@ -78,12 +78,9 @@ static int check_options(void)
 		return cmd_error(STATUS_USAGE, "an audit every %d hypercalls: give 1 or more", opt.audit);
 	if (opt.pcpus < 0 || opt.pcpus > MAX_PCPUS)
 		return cmd_error(STATUS_USAGE, "%d physical CPUs: give 1 to %d", opt.pcpus, MAX_PCPUS);
-	if (opt.sched && !sched_choose_policy(opt.sched))
-		return cmd_error(STATUS_USAGE, "unknown scheduler '%s': use one of %s", opt.sched,
-				 sched_policy_names());
 	if (opt.paused && !opt.gdb)
 		return cmd_error(STATUS_USAGE, "--paused waits for gdb: give --gdb, too");
-	return 0;
+	return options_choose_sched(opt.sched);
 }
 
 bool run_kernel(struct run *r, GError **error)

@@ -30,9 +30,15 @@ int cmd_vcpu_pin(int argc, char **argv)
 	return verb_finish(&v, "domain.pin", params);
 }
 
-static int show(struct verb *v, const char *domain)
+/* A scheduler's verb: what its table looks like. */
+struct scheduler {
+	const char *name, *head;
+	void (*row)(const struct row_scheduling *r, char *buf, size_t size);
+};
+
+static int show(struct verb *v, const struct scheduler *s, JsonObject *params)
 {
-	g_autoptr(JsonNode) list = verb_call(v, "domain.scheduling", domain ? verb_domain(domain) : NULL);
+	g_autoptr(JsonNode) list = verb_call(v, "domain.scheduling", params);
 	JsonArray *a;
 
 	if (!list)
@@ -40,7 +46,7 @@ static int show(struct verb *v, const char *domain)
 	if (verb_print_json(v, list))
 		return STATUS_OK;
 	a = json_node_get_array(list);
-	puts(table_scheduling);
+	puts(s->head);
 	for (guint i = 0; i < json_array_get_length(a); i++) {
 		JsonObject *o = json_array_get_object_element(a, i);
 
@@ -56,7 +62,7 @@ static int show(struct verb *v, const char *domain)
 		};
 		char row[TABLE_ROW];
 
-		table_sched(&r, row, sizeof(row));
+		s->row(&r, row, sizeof(row));
 		puts(row);
 	}
 	return STATUS_OK;
@@ -64,47 +70,81 @@ static int show(struct verb *v, const char *domain)
 
 static const char *const numbers[] = { "weight", "cap", "warp_us", "warp_limit_us", "unwarp_us", "vcpu" };
 
-int cmd_sched_bvt(int argc, char **argv)
+/* What was given; of the numbers those that were not are -1. */
+struct settings {
+	gint n[G_N_ELEMENTS(numbers)];
+	char *domain, *warp;
+};
+
+#define NOTHING_SET { .n = { -1, -1, -1, -1, -1, -1 } }
+
+static int show_or_set(int argc, char **argv, const struct scheduler *s, struct settings *set, struct verb *v)
 {
-	gint n[G_N_ELEMENTS(numbers)] = { -1, -1, -1, -1, -1, -1 }; /* -1: not given */
-	g_autofree char *domain = NULL, *warp = NULL;
-	const GOptionEntry more[] = {
-		{ "domain", 'd', 0, G_OPTION_ARG_STRING, &domain, "Only this domain", "DOMAIN" },
-		{ "weight", 'w', 0, G_OPTION_ARG_INT, &n[0], "Its share beside others, 1 to 65535 (256)", "N" },
-		{ "cap", 'c', 0, G_OPTION_ARG_INT, &n[1],
-		  "The most it gets, in percent of a physical CPU; 0: no limit", "PERCENT" },
-		{ "warp", 'W', 0, G_OPTION_ARG_STRING, &warp, "May it borrow when it wakes: on or off", "WORD" },
-		{ "warp-value", 'o', 0, G_OPTION_ARG_INT, &n[2], "How much, in microseconds", "US" },
-		{ "warp-limit", 'l', 0, G_OPTION_ARG_INT, &n[3], "For how long at most; 0: any time", "US" },
-		{ "unwarp", 'u', 0, G_OPTION_ARG_INT, &n[4], "And not again for how long", "US" },
-		{ "vcpu", 'v', 0, G_OPTION_ARG_INT, &n[5], "Only this virtual CPU", "N" },
-		{ NULL, 0, 0, 0, NULL, NULL, NULL },
-	};
-	struct verb v = { .arguments = "", .summary = "Shows or sets what the scheduler knows of domains.",
-			  .more = more };
-	int status = verb_parse(&v, argc, argv);
+	int status = verb_parse(v, argc, argv);
+	g_autofree char *domain = set->domain, *warp = set->warp;
 	JsonObject *params;
-	bool set = false;
+	bool any = warp;
 
 	if (status)
 		return status;
 	for (unsigned i = 0; i < G_N_ELEMENTS(numbers); i++)
-		set |= n[i] != -1;
-	set |= warp != NULL;
-	if (set && !domain)
+		any |= set->n[i] != -1;
+	if (any && !domain)
 		return cmd_error(STATUS_USAGE, "say which domain, with --domain");
 	if (warp && strcmp(warp, "on") && strcmp(warp, "off"))
 		return cmd_error(STATUS_USAGE, "warp '%s': give on or off", warp);
-	status = verb_connect(&v);
+	status = verb_connect(v);
 	if (status)
 		return status;
-	if (!set)
-		return verb_close(&v, show(&v, domain));
-	params = verb_domain(domain);
+	params = domain ? verb_domain(domain) : json_object_new();
+	json_object_set_string_member(params, "scheduler", s->name);
+	if (!any)
+		return verb_close(v, show(v, s, params));
 	for (unsigned i = 0; i < G_N_ELEMENTS(numbers); i++)
-		if (n[i] != -1)
-			json_object_set_int_member(params, numbers[i], n[i]);
+		if (set->n[i] != -1)
+			json_object_set_int_member(params, numbers[i], set->n[i]);
 	if (warp)
 		json_object_set_boolean_member(params, "warp", !strcmp(warp, "on"));
-	return verb_finish(&v, "domain.set-scheduling", params);
+	return verb_finish(v, "domain.set-scheduling", params);
+}
+
+#define OPTION_DOMAIN(set) { "domain", 'd', 0, G_OPTION_ARG_STRING, &(set).domain, "Only this domain", "DOMAIN" }
+#define OPTION_WEIGHT(set) \
+	{ "weight", 'w', 0, G_OPTION_ARG_INT, &(set).n[0], "Its share beside others, 1 to 65535 (256)", "N" }
+#define OPTION_CAP(set) \
+	{ "cap", 'c', 0, G_OPTION_ARG_INT, &(set).n[1], \
+	  "The most it gets, in percent of a physical CPU; 0: no limit", "PERCENT" }
+
+int cmd_sched_bvt(int argc, char **argv)
+{
+	static const struct scheduler bvt = { "bvt", table_scheduling, table_sched };
+	struct settings set = NOTHING_SET;
+	const GOptionEntry more[] = {
+		OPTION_DOMAIN(set),
+		OPTION_WEIGHT(set),
+		OPTION_CAP(set),
+		{ "warp", 'W', 0, G_OPTION_ARG_STRING, &set.warp, "May it borrow when it wakes: on or off", "WORD" },
+		{ "warp-value", 'o', 0, G_OPTION_ARG_INT, &set.n[2], "How much, in microseconds", "US" },
+		{ "warp-limit", 'l', 0, G_OPTION_ARG_INT, &set.n[3], "For how long at most; 0: any time", "US" },
+		{ "unwarp", 'u', 0, G_OPTION_ARG_INT, &set.n[4], "And not again for how long", "US" },
+		{ "vcpu", 'v', 0, G_OPTION_ARG_INT, &set.n[5], "Only this virtual CPU", "N" },
+		{ NULL, 0, 0, 0, NULL, NULL, NULL },
+	};
+	struct verb v = { .arguments = "", .summary = "Shows or sets what the scheduler bvt knows of domains.",
+			  .more = more };
+
+	return show_or_set(argc, argv, &bvt, &set, &v);
+}
+
+int cmd_sched_credit(int argc, char **argv)
+{
+	static const struct scheduler credit = { "credit", table_credit, table_credit_row };
+	struct settings set = NOTHING_SET;
+	const GOptionEntry more[] = {
+		OPTION_DOMAIN(set), OPTION_WEIGHT(set), OPTION_CAP(set), { NULL, 0, 0, 0, NULL, NULL, NULL },
+	};
+	struct verb v = { .arguments = "", .summary = "Shows or sets what the scheduler credit knows of domains.",
+			  .more = more };
+
+	return show_or_set(argc, argv, &credit, &set, &v);
 }

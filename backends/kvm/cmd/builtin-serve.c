@@ -20,13 +20,15 @@
 #define MAX_MEMORY_MIB (250 * 1024)
 
 static struct {
-	char *socket, *crash_dir, *log_level, *kvm;
+	char *socket, *crash_dir, *sched, *log_level, *kvm;
 	gint memory, pcpus, grace;
 } opt;
 
 static const GOptionEntry entries[] = {
 	{ "memory", 'm', 0, G_OPTION_ARG_INT, &opt.memory, "Memory of the machine in MiB (1024)", "MIB" },
 	{ "pcpus", 'p', 0, G_OPTION_ARG_INT, &opt.pcpus, "Physical CPUs of the machine (the host's)", "N" },
+	{ "sched", 0, 0, G_OPTION_ARG_STRING, &opt.sched,
+	  "How virtual CPUs share physical ones: bvt, credit or rr (bvt)", "POLICY" },
 	{ "socket", 0, 0, G_OPTION_ARG_FILENAME, &opt.socket, "Control socket (see xenopus(1))", "PATH" },
 	{ "crash-dir", 0, 0, G_OPTION_ARG_FILENAME, &opt.crash_dir,
 	  "Where crash notes and core files go (beside the socket)", "DIR" },
@@ -63,6 +65,8 @@ static int parse(int argc, char **argv)
 		return cmd_error(STATUS_USAGE, "grace of %d seconds: give 0 to 3600", opt.grace);
 	if (opt.log_level && !options_set_log_level(opt.log_level))
 		return cmd_error(STATUS_USAGE, "unknown log level '%s': use error, warn, info or debug", opt.log_level);
+	if (options_choose_sched(opt.sched))
+		return STATUS_USAGE;
 	if (!opt.socket)
 		opt.socket = client_default_socket();
 	if (!opt.crash_dir) {

@@ -6,19 +6,27 @@
 #include <xenopus/words.h>
 #include "verb.h"
 
+/* @vcpus is NULL unless they were asked for. */
 struct look {
 	gint64 us;
-	JsonNode *list;
+	JsonNode *list, *vcpus;
 };
 
-static JsonObject *find(JsonNode *list, gint64 id)
+static void look_clear(struct look *l)
+{
+	g_clear_pointer(&l->list, json_node_unref);
+	g_clear_pointer(&l->vcpus, json_node_unref);
+}
+
+/* The element that is about the same domain and, if it is about one, virtual CPU as @like. */
+static JsonObject *find(JsonNode *list, JsonObject *like)
 {
 	JsonArray *a = list ? json_node_get_array(list) : NULL;
 
 	for (guint i = 0; a && i < json_array_get_length(a); i++) {
 		JsonObject *o = json_array_get_object_element(a, i);
 
-		if (verb_int(o, "id") == id)
+		if (verb_int(o, "id") == verb_int(like, "id") && verb_int(o, "vcpu") == verb_int(like, "vcpu"))
 			return o;
 	}
 	return NULL;
@@ -52,6 +60,23 @@ static struct row_rates rates(JsonObject *now, JsonObject *before, gint64 us)
 	return r;
 }
 
+static void show_vcpus(const struct look *now, const struct look *before, gint64 id)
+{
+	JsonArray *a = json_node_get_array(now->vcpus);
+	char row[TABLE_ROW];
+
+	for (guint i = 0; i < json_array_get_length(a); i++) {
+		JsonObject *o = json_array_get_object_element(a, i);
+
+		if (verb_int(o, "id") == id) {
+			const struct row_rates r = rates(o, find(before->vcpus, o), now->us - before->us);
+
+			table_rate_vcpu(&r, (unsigned)number(o, "vcpu"), row, sizeof(row));
+			puts(row);
+		}
+	}
+}
+
 static void show(const struct look *now, const struct look *before, JsonObject *info)
 {
 	JsonArray *a = json_node_get_array(now->list);
@@ -63,26 +88,61 @@ static void show(const struct look *now, const struct look *before, JsonObject *
 	puts(table_rates);
 	for (guint i = 0; i < json_array_get_length(a); i++) {
 		JsonObject *o = json_array_get_object_element(a, i);
-		const struct row_rates r = rates(o, find(before->list, verb_int(o, "id")), now->us - before->us);
+		const struct row_rates r = rates(o, find(before->list, o), now->us - before->us);
 
 		table_rate(&r, row, sizeof(row));
 		puts(row);
+		if (now->vcpus)
+			show_vcpus(now, before, verb_int(o, "id"));
 	}
 	fflush(stdout);
+}
+
+/* The domains, each with an array of its virtual CPUs if those were asked for. */
+static void print_json(const struct verb *v, const struct look *l)
+{
+	JsonArray *domains = json_node_get_array(l->list), *all = l->vcpus ? json_node_get_array(l->vcpus) : NULL;
+
+	for (guint i = 0; all && i < json_array_get_length(domains); i++) {
+		JsonObject *d = json_array_get_object_element(domains, i);
+		JsonArray *own = json_array_new();
+
+		for (guint n = 0; n < json_array_get_length(all); n++) {
+			JsonObject *o = json_array_get_object_element(all, n);
+
+			if (verb_int(o, "id") == verb_int(d, "id"))
+				json_array_add_object_element(own, json_object_ref(o));
+		}
+		json_object_set_array_member(d, "vcpu", own);
+	}
+	verb_print_json(v, l->list);
+}
+
+static bool take_look(struct verb *v, bool vcpus, struct look *l, JsonNode **info)
+{
+	*l = (struct look){ .us = g_get_monotonic_time(), .list = verb_call(v, "domain.list", NULL) };
+	if (l->list && vcpus)
+		l->vcpus = verb_call(v, "domain.vcpus", NULL);
+	*info = l->list && (l->vcpus || !vcpus) ? verb_call(v, "machine.info", NULL) : NULL;
+	if (!*info)
+		look_clear(l);
+	return *info;
 }
 
 int cmd_top(int argc, char **argv)
 {
 	gint iterations = 0;
+	gboolean vcpus = FALSE;
 	gdouble delay = 3;
 	const GOptionEntry more[] = {
 		{ "delay", 'd', 0, G_OPTION_ARG_DOUBLE, &delay, "Seconds between two looks (3)", "SECONDS" },
 		{ "iterations", 'i', 0, G_OPTION_ARG_INT, &iterations, "Looks, then end (no end)", "N" },
+		{ "vcpus", 'v', 0, G_OPTION_ARG_NONE, &vcpus, "Each virtual CPU, too", NULL },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
 	struct verb v = { .arguments = "", .summary = "Shows CPU time, exits, hypercalls and memory of the domains.",
 			  .more = more };
-	struct look before = { 0, NULL };
+	struct look before = { .us = 0 };
 	int status = verb_parse(&v, argc, argv);
 
 	if (!status && !(delay >= 0.1 && delay <= 3600))
@@ -94,25 +154,26 @@ int cmd_top(int argc, char **argv)
 	if (status)
 		return status;
 	for (int n = 1;; n++) {
-		struct look now = { g_get_monotonic_time(), verb_call(&v, "domain.list", NULL) };
-		g_autoptr(JsonNode) info = now.list ? verb_call(&v, "machine.info", NULL) : NULL;
+		g_autoptr(JsonNode) info = NULL;
+		struct look now;
 
-		if (!info) {
+		if (!take_look(&v, vcpus, &now, &info)) {
 			status = STATUS_FAILED;
-			g_clear_pointer(&now.list, json_node_unref);
 			break;
 		}
-		if (!verb_print_json(&v, now.list)) {
+		if (v.json) {
+			print_json(&v, &now);
+		} else {
 			if (isatty(STDOUT_FILENO))
 				printf("\033[H\033[J");
 			show(&now, &before, json_node_get_object(info));
 		}
-		g_clear_pointer(&before.list, json_node_unref);
+		look_clear(&before);
 		before = now;
 		if (n == iterations)
 			break;
 		g_usleep((gulong)(delay * G_USEC_PER_SEC));
 	}
-	g_clear_pointer(&before.list, json_node_unref);
+	look_clear(&before);
 	return verb_close(&v, status);
 }

@@ -29,6 +29,7 @@ int cmd_vcpu_set(int argc, char **argv);
 int cmd_vcpu_list(int argc, char **argv);
 int cmd_vcpu_pin(int argc, char **argv);
 int cmd_sched_bvt(int argc, char **argv);
+int cmd_sched_credit(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_uptime(int argc, char **argv);
 int cmd_dmesg(int argc, char **argv);

@@ -32,6 +32,7 @@ static const struct {
 	{ "vcpu-list", cmd_vcpu_list, "list virtual CPUs" },
 	{ "vcpu-pin", cmd_vcpu_pin, "say where a virtual CPU may run" },
 	{ "sched-bvt", cmd_sched_bvt, "show or set weights, warps and caps" },
+	{ "sched-credit", cmd_sched_credit, "show or set weights and caps" },
 	{ "info", cmd_info, "about the machine" },
 	{ "uptime", cmd_uptime, "how long domains have been up" },
 	{ "dmesg", cmd_dmesg, "the hypervisor's log" },
@@ -46,7 +47,7 @@ static int usage(FILE *to)
 {
 	fputs("Usage: xenopus VERB [options]\n\nVerbs:\n", to);
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-		fprintf(to, "  %-12s %s\n", verbs[i].name, verbs[i].what);
+		fprintf(to, "  %-13s %s\n", verbs[i].name, verbs[i].what);
 	fputs("\n'xenopus VERB --help' tells the options of a verb; see also xenopus(1).\n", to);
 	return to == stdout ? STATUS_OK : STATUS_USAGE;
 }

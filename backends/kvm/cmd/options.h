@@ -38,6 +38,9 @@ int options_complete(struct domain_options *opt, int max_memory);
 /** options_set_log_level() - the log's threshold by its word; false: no such word. (loglevel.c) */
 bool options_set_log_level(const char *word);
 
+/** options_choose_sched() - --sched; NULL: not given. 0, or a status after a line. (loglevel.c) */
+int options_choose_sched(const char *word);
+
 /** options_open_initrd() - The file mapped, *@initrd NULL if none was asked for; false with @error. */
 gboolean options_open_initrd(const struct domain_options *opt, GMappedFile **initrd, GError **error);
 

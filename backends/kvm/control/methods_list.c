@@ -143,6 +143,8 @@ static void vcpus_one(struct guest *g, JsonBuilder *b)
 		add_int(b, "cpu_ns", s->v[i].cpu_ns);
 		add_int(b, "waited_ns", s->v[i].waited_ns);
 		add_cpus(b, "affinity", s->v[i].affinity);
+		add_int(b, "hypercalls", s->v[i].hypercalls);
+		add_int(b, "exits", s->v[i].exits);
 		json_builder_end_object(b);
 	}
 }

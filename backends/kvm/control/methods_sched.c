@@ -80,15 +80,28 @@ static void add_int(JsonBuilder *b, const char *name, uint64_t value)
 	json_builder_add_int_value(b, (gint64)value);
 }
 
+/* Has this machine the scheduler that is meant, or is none meant? False after an answer. */
+static bool right_scheduler(struct request *rq, const char *scheduler)
+{
+	char why[160];
+
+	if (!scheduler || words_scheduler(scheduler, why, sizeof(why)))
+		return true;
+	rpc_error(rq, RPC_FAILED, "%s", why);
+	return false;
+}
+
 void method_scheduling(struct request *rq, JsonObject *params)
 {
 	g_autoptr(JsonBuilder) b = NULL;
+	const char *scheduler = NULL;
 	struct guest *only = NULL;
 	const struct param table[] = {
-		{ "domain", PARAM_DOMAIN, false, &only, 0, 0 }, { NULL, PARAM_STRING, false, NULL, 0, 0 }
+		{ "domain", PARAM_DOMAIN, false, &only, 0, 0 },
+		{ "scheduler", PARAM_STRING, false, &scheduler, 0, 16 }, { NULL, PARAM_STRING, false, NULL, 0, 0 }
 	};
 
-	if (!params_take(rq, params, table))
+	if (!params_take(rq, params, table) || !right_scheduler(rq, scheduler))
 		return;
 	b = json_builder_new();
 	json_builder_begin_array(b);
@@ -124,10 +137,12 @@ void method_set_scheduling(struct request *rq, JsonObject *params)
 {
 	gint64 vcpu = SCHED_ALL_VCPUS, weight = -1, warp_us = -1, limit_us = -1, unwarp_us = -1, cap = -1;
 	struct scheduling s = { .rc = 0 };
+	const char *scheduler = NULL;
 	struct guest *g;
 	const struct param table[] = {
 		{ "domain", PARAM_DOMAIN, true, &g, 0, 0 },
 		{ "vcpu", PARAM_INT, false, &vcpu, 0, MAX_VCPUS - 1 },
+		{ "scheduler", PARAM_STRING, false, &scheduler, 0, 16 },
 		{ "weight", PARAM_INT, false, &weight, 1, SCHED_WEIGHT_MAX },
 		{ "warp", PARAM_BOOL, false, &s.p.warp, 0, 0 },
 		{ "warp_us", PARAM_INT, false, &warp_us, 0, MAX_US },
@@ -139,6 +154,11 @@ void method_set_scheduling(struct request *rq, JsonObject *params)
 	bool warp;
 
 	if (!params_take(rq, params, table) || !methods_alive(rq, g))
+		return;
+	/* Only one has warps: whoever sets them means that. */
+	if (warp_us >= 0 || limit_us >= 0 || unwarp_us >= 0 || json_object_has_member(params, "warp"))
+		scheduler = "bvt";
+	if (!right_scheduler(rq, scheduler))
 		return;
 	warp = s.p.warp;
 	s.vcpu = (int)vcpu;

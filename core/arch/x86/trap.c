@@ -172,7 +172,7 @@ static void handle_exception(struct vcpu *v, const struct trap *t)
 		domain_crash(v, "trap with vector %u from the home", t->vector);
 		return;
 	}
-	stat_inc(&v->domain->stats.exceptions[t->vector]);
+	vcpu_exit(v, &v->domain->stats.exceptions[t->vector]);
 	switch (t->vector) {
 	case X86_PF:
 		handle_page_fault(v, t);

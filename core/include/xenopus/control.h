@@ -153,12 +153,13 @@ enum vcpu_doing { VCPU_RUNS, VCPU_READY, VCPU_BLOCKED, VCPU_PAUSED, VCPU_OFFLINE
 
 /**
  * struct vcpu_status - @cpu_ns: time on a physical CPU so far; @pcpu: where it was last; @waited_ns: time others ran while
- * it could have; @affinity: bitmap of the physical CPUs it may run on, of those there are
+ * it could have; @affinity: bitmap of the physical CPUs it may run on, of those there are; @hypercalls, @exits: as in struct
+ * domain_status
  */
 struct vcpu_status {
 	enum vcpu_doing doing;
 	unsigned pcpu;
-	uint64_t cpu_ns, waited_ns, affinity;
+	uint64_t cpu_ns, waited_ns, affinity, hypercalls, exits;
 };
 
 /**

@@ -27,6 +27,7 @@ struct vcpu {
 	struct vcpu_event event;
 	struct vcpu_time time;
 	struct vcpu_sched sched;
+	uint64_t hypercalls, exits; /* so far, as stats.h counts them for the domain; written by who works for it */
 	void *plat; /* the home's */
 };
 
@@ -91,5 +92,18 @@ bool domain_gate_slow(struct domain *d, uint8_t reason);
 
 /** current_vcpu() - the virtual CPU this physical CPU is working for, NULL outside one. */
 struct vcpu *current_vcpu(void);
+
+/** vcpu_count() - add one to @own, a counter of a virtual CPU, by whoever works for it. */
+static inline void vcpu_count(uint64_t *own)
+{
+	__atomic_store_n(own, *own + 1, __ATOMIC_RELAXED);
+}
+
+/** vcpu_exit() - @v left the guest for what @counter of its domain counts. */
+static inline void vcpu_exit(struct vcpu *v, uint64_t *counter)
+{
+	stat_inc(counter);
+	vcpu_count(&v->exits);
+}
 
 #endif

@@ -22,11 +22,14 @@ void words_cpus_text(uint64_t cpus, char *buf, size_t size);
 /** words_name() - may a domain have this name? If not, a line in @error. */
 bool words_name(const char *name, char *error, size_t size);
 
+/** words_scheduler() - is @policy what this machine's virtual CPUs share by? If not, a line in @error. */
+bool words_scheduler(const char *policy, char *error, size_t size);
+
 /* ---- read: headers, and rows into @buf of at least TABLE_ROW bytes ---- */
 
 #define TABLE_ROW 512
 
-extern const char table_domains[], table_vcpus[], table_uptimes[], table_scheduling[], table_rates[];
+extern const char table_domains[], table_vcpus[], table_uptimes[], table_scheduling[], table_credit[], table_rates[];
 
 /** domain_state_word() / vcpu_state_word() - running, ready, blocked, paused ...; of a domain that has not stopped. */
 const char *domain_state_word(const struct domain_status *s);
@@ -69,6 +72,8 @@ struct row_scheduling {
 };
 
 void table_sched(const struct row_scheduling *r, char *buf, size_t size);
+/** table_credit_row() - what of it the credit scheduler knows. */
+void table_credit_row(const struct row_scheduling *r, char *buf, size_t size);
 
 /** struct row_rates - what @d did; the last three in @over_ns, 0: not known yet */
 struct row_rates {
@@ -77,6 +82,8 @@ struct row_rates {
 };
 
 void table_rate(const struct row_rates *r, char *buf, size_t size);
+/** table_rate_vcpu() - the same of its virtual CPU @vcpu; of @d only state and CPU time count. */
+void table_rate_vcpu(const struct row_rates *r, unsigned vcpu, char *buf, size_t size);
 /** table_rates_head() - the line above the table: the machine's. */
 void table_rates_head(unsigned domains, uint64_t free_mib, uint64_t total_mib, unsigned cpus, char *buf, size_t size);
 
