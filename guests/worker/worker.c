@@ -5,6 +5,7 @@
  *	touch	write into every frame of its memory, then read all of them again
  *	echo	say again what is typed, line by line, until a line "end"
  *	obey	do what is typed, see obey.c
+ *	spin	run in guest user mode for ever
  *	reboot	ask to be started again instead of powering off
  *	crash	end as a kernel that has panicked does
  *
@@ -100,6 +101,17 @@ static void echo(void)
 		printf("worker: heard %s\n", line);
 }
 
+USER_CODE_BLOCK(u_spin, "1: pause\n jmp 1b");
+
+/* An event brings the kernel back now and then. */
+static void spin(void)
+{
+	printf("worker: spins\n");
+	user_init();
+	for (;;)
+		USER_RUN(u_spin, 0);
+}
+
 static void stop(unsigned reason)
 {
 	struct sched_shutdown s = { .reason = reason };
@@ -117,6 +129,8 @@ void guest_main(void)
 		echo();
 	if (told("obey"))
 		obey();
+	if (told("spin"))
+		spin();
 	if (told("crash"))
 		stop(SHUTDOWN_crash);
 	if (told("reboot"))

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Machines of many sizes and kinds: from 128 MiB to 16 GiB, with 1 to 8 processors, with this clock and that, filled by
-one guest; and guests that ask to be started again.
+one guest; guests that ask to be started again, and one that is stopped for what it does beside one that is not.
 
-test_machines.py WORKER
+test_machines.py WORKER CRASHER
 """
 
 import os
@@ -28,9 +28,9 @@ class Judge:
     def __init__(self):
         self.bad = 0
 
-    def __call__(self, name, run, *patterns):
+    def __call__(self, name, run, *patterns, status=0):
         missing = [p for p in patterns if not re.search(p, run.text, re.M)]
-        if run.status == 0 and not missing:
+        if run.status == status and not missing:
             print(f'ok {name}')
             return
         print(f'FAIL {name}: status {run.status}, no {missing}\n{run.text}')
@@ -75,6 +75,17 @@ def restarts(judge, place, worker):
     print('ok on-reboot=domain')
 
 
+def beside(judge, place, worker, crasher):
+    """A return that faults in ring 0 ends the domain that asked for it, whichever comes first, and nothing else."""
+    bundles = {name: os.path.join(place, name) for name in ('crasher', 'good')}
+    metal.make_bundle(bundles['crasher'], crasher, memory=16, name='crasher')
+    metal.make_bundle(bundles['good'], worker, memory=64, name='good', arguments=['touch'])
+    for order in ('crasher', 'good'), ('good', 'crasher'):
+        run = metal.boot(','.join(bundles[name] for name in order), image=os.environ['XENOPUS_MULTIBOOT1'])
+        judge(f'{order[0]} and {order[1]}', run, 'domain crasher stopped: crash$', 'domain good stopped: poweroff$',
+              r'worker: [0-9]+ of 16384 pages touched, 0 words wrong', 'worker: 1 passed, 0 failed$', status=1)
+
+
 def main():
     worker = sys.argv[1]
     metal.skip_without_qemu()
@@ -97,6 +108,7 @@ def main():
         judge('a guest that fills the machine', metal.boot(large, memory=512),
               r'worker: [0-9]{6} of [0-9]{6} pages touched, 0 words wrong')
         restarts(judge, place, worker)
+        beside(judge, place, worker, sys.argv[2])
     return bool(judge.bad)
 
 
