@@ -57,6 +57,7 @@ const char *lock_name(enum lock_rank rank)
 	static const char *const names[LOCK_RANKS] = {
 		[LOCK_STORE] = "store",	    [LOCK_CONSOLE] = "console",	  [LOCK_GRANT] = "grant",
 		[LOCK_EVENT] = "event",	    [LOCK_MM] = "mm",		  [LOCK_RUNQ] = "run queue",
+		[LOCK_WATCHDOG] = "watchdogs",
 		[LOCK_RUNSTATE] = "runstate", [LOCK_TIMER] = "timer",	  [LOCK_DOMAINS] = "domains",
 		[LOCK_SLAB] = "slab",	    [LOCK_BUDDY] = "buddy",	  [LOCK_HOME] = "home",
 	};

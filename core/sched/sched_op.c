@@ -71,13 +71,16 @@ static long poll(struct vcpu *v, const struct sched_poll *op)
 static void dog_bites(struct timer *t)
 {
 	struct sched_dog *dog = container_of(t, struct sched_dog, timer);
+	struct domain *d = READ_ONCE(dog->domain);
 
-	dlog(dog->domain, LOG_WARN, "watchdog timer fired: the guest did not refresh it in time");
-	domain_shutdown(dog->domain, SHUTDOWN_watchdog);
+	if (!d) /* given back at this moment */
+		return;
+	dlog(d, LOG_WARN, "watchdog timer fired: the guest did not refresh it in time");
+	domain_shutdown(d, SHUTDOWN_watchdog);
 }
 
-/* Id 0 asks for a new timer; time-out 0 gives one back. */
-static long watchdog(struct domain *d, uint32_t id, uint32_t timeout_s)
+/* Id 0 asks for a new timer; time-out 0 gives one back. The domain's dogs are locked. */
+static long watchdog_locked(struct domain *d, uint32_t id, uint32_t timeout_s)
 {
 	uint64_t when = time_now() + timeout_s * NSEC_PER_SEC;
 	struct sched_dog *dog = d->sched.dog;
@@ -89,8 +92,9 @@ static long watchdog(struct domain *d, uint32_t id, uint32_t timeout_s)
 		for (i = 0; i < SCHED_WATCHDOGS; i++) {
 			if (dog[i].domain)
 				continue;
+			timer_kill(&dog[i].timer); /* of its life before this one, perhaps about to bite */
 			timer_init(&dog[i].timer, dog_bites);
-			dog[i].domain = d;
+			WRITE_ONCE(dog[i].domain, d);
 			timer_set(&dog[i].timer, when);
 			return i + 1;
 		}
@@ -103,9 +107,19 @@ static long watchdog(struct domain *d, uint32_t id, uint32_t timeout_s)
 		timer_set(&dog->timer, when);
 	} else {
 		timer_stop(&dog->timer);
-		dog->domain = NULL;
+		WRITE_ONCE(dog->domain, NULL);
 	}
 	return 0;
+}
+
+static long watchdog(struct domain *d, uint32_t id, uint32_t timeout_s)
+{
+	long ret;
+
+	spin_lock(&d->sched.dog_lock, LOCK_WATCHDOG);
+	ret = watchdog_locked(d, id, timeout_s);
+	spin_unlock(&d->sched.dog_lock, LOCK_WATCHDOG);
+	return ret;
 }
 
 static long shutdown_op(struct vcpu *v, uint64_t va, long (*fn)(struct vcpu *v, uint32_t reason))

@@ -26,21 +26,24 @@ static void poll_fired(struct timer *t)
 /* Tick if a period has passed since the last tick; be back when the next one has. */
 static void periodic_work(struct vcpu *v)
 {
-	uint64_t now = time_now();
+	/* Another virtual CPU may be changing them. */
+	uint64_t now = time_now(), last = READ_ONCE(v->time.periodic_last), period = READ_ONCE(v->time.period_ns);
 
-	if (now >= v->time.periodic_last + v->time.period_ns) {
+	if (!period)
+		return;
+	if (now >= last + period) {
 		evtchn_raise_virq(v, VIRQ_TIMER);
-		v->time.periodic_last = now;
+		last = now;
+		WRITE_ONCE(v->time.periodic_last, last);
 	}
-	timer_set(&v->time.periodic, v->time.periodic_last + v->time.period_ns);
+	timer_set(&v->time.periodic, last + period);
 }
 
 static void periodic_fired(struct timer *t)
 {
 	struct vcpu *v = container_of(t, struct vcpu, time.periodic);
 
-	if (v->time.period_ns)
-		periodic_work(v);
+	periodic_work(v);
 }
 
 void vcpu_time_init(struct vcpu *v)
@@ -74,7 +77,7 @@ void time_set_singleshot(struct vcpu *v, uint64_t ns)
 /* Ticks nobody listens to are not worth an exit each: a booting kernel gets none. */
 static void start_periodic(struct vcpu *v)
 {
-	if (v->time.period_ns && READ_ONCE(v->sched.running) &&
+	if (READ_ONCE(v->time.period_ns) && READ_ONCE(v->sched.running) &&
 	    READ_ONCE(v->event.virq_port[VIRQ_TIMER]))
 		periodic_work(v);
 }
@@ -82,7 +85,7 @@ static void start_periodic(struct vcpu *v)
 void time_set_periodic(struct vcpu *v, uint64_t ns)
 {
 	timer_stop(&v->time.periodic);
-	v->time.period_ns = ns;
+	WRITE_ONCE(v->time.period_ns, ns);
 	start_periodic(v);
 }
 

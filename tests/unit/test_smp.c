@@ -18,18 +18,20 @@
 #include "xenopus/core.h"
 #include <xen/event_channel.h>
 #include <xen/memory.h>
+#include <xen/sched.h>
+#include <xen/vcpu.h>
 
 #define PCPUS   3u
 #define DOMAINS 2u
 #define VCPUS   3u
-#define ROUNDS  60000u
+#define ROUNDS  80000u
 #define FIRST_PAGE 8u /* the pages before are the virtual CPUs' arguments */
 #define PAGES   24u
 #define PORTS   64u
 
 #define FLAGS (PTE_P | PTE_US | PTE_A | PTE_D)
 
-static unsigned rounds, done_well[5];
+static unsigned rounds, done_well[7];
 static _Thread_local uint64_t seed;
 
 static unsigned roll(unsigned n)
@@ -110,6 +112,32 @@ static long event(struct vcpu *v)
 	}
 }
 
+/* The few timers are fought for; none is to bite within this test. */
+static long watchdog(struct vcpu *v)
+{
+	struct sched_watchdog w = { .id = roll(3) };
+
+	if (!w.id || roll(2))
+		w.timeout = 100000 + roll(9);
+	return op(v, do_sched_op, SCHEDOP_watchdog, &w, sizeof(w)) < 0 ? -1 : 0;
+}
+
+static long timers(struct vcpu *v)
+{
+	struct vcpu_set_periodic_timer p = { .period_ns = NSEC_PER_MSEC };
+	unsigned other = roll(VCPUS);
+
+	switch (roll(4)) {
+	case 0:
+		return sw_call(v, do_set_timer_op, time_now() + roll(100000), 0, 0);
+	case 1:
+		return sw_call(v, do_vcpu_op, VCPUOP_stop_periodic_timer, other, 0);
+	default:
+		memcpy(sw_ptr(v->domain, args_va(v)), &p, sizeof(p));
+		return sw_call(v, do_vcpu_op, VCPUOP_set_periodic_timer, other, args_va(v));
+	}
+}
+
 static long sleep_or_wake(struct vcpu *v)
 {
 	struct vcpu *other = v->domain->vcpu[roll(VCPUS)];
@@ -123,8 +151,8 @@ static long sleep_or_wake(struct vcpu *v)
 
 static void guest(struct vcpu *v, struct trap *t)
 {
-	static long (*const deeds[])(struct vcpu *v) = { map, pin, balloon, event, sleep_or_wake };
-	unsigned deed = roll(5);
+	static long (*const deeds[])(struct vcpu *v) = { map, pin, balloon, event, sleep_or_wake, watchdog, timers };
+	unsigned deed = roll(ARRAY_SIZE(done_well));
 
 	/* What follows happens in the core: the hypercall a guest has made. */
 	t->cause = TRAP_KICK;

@@ -12,6 +12,7 @@
  *	MM        a domain's memory: frames it owns, their types and	core/mm
  *		  counts, its page tables, its virtual CPUs'
  *		  descriptor tables
+ *	WATCHDOG  a domain's watchdogs					core/sched
  *	RUNQ      a physical CPU's run queue, and of the virtual CPUs	core/sched
  *		  placed there whether they may run
  *	RUNSTATE  the runstate of a virtual CPU			core/time
@@ -42,6 +43,7 @@ enum lock_rank {
 	LOCK_GRANT,
 	LOCK_EVENT,
 	LOCK_MM,
+	LOCK_WATCHDOG,
 	LOCK_RUNQ,
 	LOCK_RUNSTATE,
 	LOCK_TIMER,

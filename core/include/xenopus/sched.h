@@ -80,6 +80,7 @@ struct vcpu_sched {
  * start with.
  */
 struct domain_sched {
+	struct spinlock dog_lock;
 	struct sched_dog {
 		struct timer timer;
 		struct domain *domain; /* NULL: not in use */
