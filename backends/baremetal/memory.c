@@ -114,6 +114,11 @@ void *plat_frame_ptr(mfn_t mfn)
 	return phys_ptr(mfn.n << PAGE_SHIFT);
 }
 
+void plat_frames_fill(mfn_t first, const void *data, size_t len)
+{
+	memcpy(plat_frame_ptr(first), data, len);
+}
+
 void plat_frame_dirty(mfn_t mfn)
 {
 	/* The hardware walks the tables themselves: nothing is remembered of a frame. */

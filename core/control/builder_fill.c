@@ -15,6 +15,17 @@ static uint8_t *open_page(const struct builder *b, uint64_t pfn)
 	return plat_frame_ptr(mfn);
 }
 
+/** run_of_frames() - how many whole pages from @pfn on, of at most @max, lie in consecutive frames. */
+static uint64_t run_of_frames(const struct builder *b, uint64_t pfn, uint64_t max)
+{
+	mfn_t first = builder_mfn(b, pfn);
+	uint64_t n = 1;
+
+	while (n < max && builder_mfn(b, pfn + n).n == first.n + n)
+		n++;
+	return n;
+}
+
 /** put() - copy @len bytes, or zeroes for @data NULL, to pseudo-physical address @phys. */
 static void put(const struct builder *b, uint64_t phys, const void *data, uint64_t len)
 {
@@ -23,14 +34,17 @@ static void put(const struct builder *b, uint64_t phys, const void *data, uint64
 	while (len) {
 		uint64_t off = phys & (PAGE_SIZE - 1);
 		uint64_t n = min_t(uint64_t, len, PAGE_SIZE - off);
-		uint8_t *dst = open_page(b, phys >> PAGE_SHIFT) + off;
 
-		if (src) {
-			memcpy(dst, src, n);
-			src += n;
+		if (!src) {
+			memset(open_page(b, phys >> PAGE_SHIFT) + off, 0, n);
+		} else if (n == PAGE_SIZE) {
+			n = run_of_frames(b, phys >> PAGE_SHIFT, len >> PAGE_SHIFT) << PAGE_SHIFT;
+			plat_frames_fill(builder_mfn(b, phys >> PAGE_SHIFT), src, n);
 		} else {
-			memset(dst, 0, n);
+			memcpy(open_page(b, phys >> PAGE_SHIFT) + off, src, n);
 		}
+		if (src)
+			src += n;
 		phys += n;
 		len -= n;
 	}

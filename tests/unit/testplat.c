@@ -119,6 +119,13 @@ void *plat_frame_ptr(mfn_t mfn)
 	return tp.memory + mfn.n * PAGE_SIZE;
 }
 
+void plat_frames_fill(mfn_t first, const void *data, size_t len)
+{
+	memcpy(plat_frame_ptr(first), data, len);
+	for (uint64_t i = 0; i << PAGE_SHIFT < len; i++)
+		plat_frame_dirty(MFN(first.n + i));
+}
+
 void plat_frame_dirty(mfn_t mfn)
 {
 	if (mfn.n >= tp.info.frames)

@@ -11,6 +11,7 @@
 #include "../loader/cache.h"
 #include "../machine.h"
 #include "lifecycle.h"
+#include "shelf.h"
 
 GPtrArray *guests;
 
@@ -123,7 +124,7 @@ struct creation {
 	char *kernel_path;
 	struct domain_options opt;
 	GMappedFile *initrd;
-	struct loader_kernel kernel;
+	struct shelved *kernel;
 	char *cache_dir;
 	GError *error;
 	guest_created_fn *done;
@@ -133,7 +134,7 @@ struct creation {
 static void creation_free(struct creation *c)
 {
 	guest_unref(c->g);
-	loader_free(&c->kernel);
+	shelf_put(c->kernel);
 	g_clear_pointer(&c->initrd, g_mapped_file_unref);
 	g_free(c->opt.kernel);
 	g_free(c->opt.initrd);
@@ -199,7 +200,7 @@ static bool build(struct creation *c)
 
 	c->opt.memory = (gint)g->cfg->memory;
 	c->opt.vcpus = (gint)g->cfg->maxvcpus;
-	pack_domain(&b.pack, &c->opt, &c->kernel, c->initrd);
+	pack_domain(&b.pack, &c->opt, shelf_kernel(c->kernel), c->initrd);
 	b.pack.cfg.id = (domid_t)c->id;
 	b.pack.cfg.max_pages = (uint64_t)g->cfg->maxmem << (20 - PAGE_SHIFT);
 	b.pack.cfg.uuid = g->cfg->has_uuid ? g->cfg->uuid : NULL;
@@ -250,15 +251,15 @@ static gpointer load(gpointer data)
 	g_autofree char *note = NULL;
 
 	if (options_open_initrd(&c->opt, &c->initrd, &c->error) &&
-	    cache_open(c->opt.kernel, c->cache_dir, &c->kernel, &note, &c->error)) {
+	    (c->kernel = shelf_take(c->opt.kernel, c->cache_dir, &note, &c->error))) {
 		if (note)
 			xlog(LOG_INFO, "%s", note);
-		loader_check_features(&c->kernel, CORE_NOTE_FEATURES, &c->error);
+		loader_check_features(shelf_kernel(c->kernel), CORE_NOTE_FEATURES, &c->error);
 	}
-	if (!c->error && c->kernel.cache_key) {
+	if (!c->error && shelf_kernel(c->kernel)->cache_key) {
 		g_autoptr(GError) error = NULL;
 
-		if (!cache_store(&c->kernel, c->cache_dir, &error))
+		if (!cache_store(shelf_kernel(c->kernel), c->cache_dir, &error))
 			xlog(LOG_INFO, "kernel not kept in the cache: %s", error->message);
 	}
 	g_idle_add_full(G_PRIORITY_DEFAULT, on_loaded, c, (GDestroyNotify)creation_free);
@@ -408,6 +409,7 @@ void guests_init(const struct guest_hooks *h, const char *crash_dir)
 
 void guests_free(void)
 {
+	shelf_clear();
 	g_ptr_array_unref(guests);
 	guests = NULL;
 }

@@ -109,6 +109,7 @@ static bool look_up(const char *path, int dirfd, const char *key, struct loader_
 	k.name = g_strdup(path);
 	ok = take_entry(fd, &k, key) && loader_parse_elf(&k, NULL);
 	if (ok) {
+		k.cached = true;
 		futimens(fd, NULL); /* used last: pruned last */
 		*out = k;
 	} else {

@@ -161,6 +161,7 @@ struct loader_notes {
  * @cache_key: private to cache.c
  * @file: private: the mapped file
  * @file_len: private
+ * @cached: the image is an entry of the kernel cache, mapped
  * @unpacked: private: the buffer that was unpacked into
  * @unpacked_len: private
  *
@@ -180,6 +181,7 @@ struct loader_kernel {
 	size_t image_len;
 
 	char *cache_key;
+	bool cached;
 	void *file;
 	size_t file_len;
 	void *unpacked;

@@ -54,6 +54,12 @@ void *plat_frame_ptr(mfn_t mfn);
  */
 void plat_frame_dirty(mfn_t mfn);
 
+/**
+ * plat_frames_fill() - store @len bytes from @data into the frames from @first on, and plat_frame_dirty() each of them:
+ * for a lot of data, into frames that probably nobody has touched yet. Never fails.
+ */
+void plat_frames_fill(mfn_t first, const void *data, size_t len);
+
 /* ---- page tables that the hardware walks ---- */
 
 /**
