@@ -250,9 +250,10 @@ def memory_of(pid):
 
 
 def churn(verdict):
-    """Domains come and go, also while they are being made: nothing is left behind."""
+    """Domains come and go, also while they are being made: nothing is left behind. XENOPUS_CHURN: how many (60); of many
+    some are Debian, ended somewhere in its boot."""
     rounds = int(os.environ.get('XENOPUS_CHURN', '60'))
-    with served.Machine(memory=128) as machine:
+    with served.Machine(memory=448) as machine:
         client = served.Client(machine)
 
         def create(name, arguments='echo'):
@@ -269,6 +270,11 @@ def churn(verdict):
                 time.sleep(0.002 * (n % 7))
                 client.call('domain.destroy', domain='early')
                 other.close()
+            if n % 50 == 49 and rounds > 200:
+                client.call('domain.create', name='deb', kernel=boot.kernel(), ramdisk=boot.initramfs(), memory=160,
+                            vcpus=2, cmdline='console=hvc0 quiet xenopus.mode=shell', paused=n % 100 == 99)
+                time.sleep(n % 350 / 30)
+                verdict.check(client.call('domain.destroy', domain='deb').get('result') is True, f'turn {n}: deb')
             if n % 4 == 2:
                 client.call('domain.pause', domain=f'a{n}')
             verdict.check(client.call('domain.destroy', domain=f'a{n}').get('result') is True, f'turn {n}: destroy')
@@ -282,11 +288,17 @@ def churn(verdict):
             return (client.call('machine.info')['result']['free_memory_kib'],
                     len(os.listdir(f'/proc/{machine.process.pid}/fd')), memory_of(machine.process.pid))
 
+        def audited():
+            return 'audit: 0 violations' in machine.verb('debug-keys', 'A').out
+
         for n in range(20):
             turn(n)
         before = figures()
         for n in range(20, 20 + rounds):
             turn(n)
+            if n % 100 == 0:
+                print(f'turn {n}: free KiB, files, anonymous KiB: {figures()}', flush=True)
+                verdict.check(audited(), f'turn {n}: audit')
         after = figures()
         print(f'free KiB, files, anonymous KiB: {before} before, {after} after {rounds} rounds')
         verdict.check(abs(after[0] - before[0]) <= 64, f'{before[0] - after[0]} KiB of the machine are lost')
@@ -294,7 +306,7 @@ def churn(verdict):
         # A sanitizer keeps what was freed; whether anything leaked it says itself in the end.
         if os.environ.get('XENOPUS_SANITIZE', 'none') == 'none':
             verdict.check(after[2] <= before[2] + 1024, f'the process has grown by {after[2] - before[2]} KiB')
-        verdict.check('audit: 0 violations' in machine.verb('debug-keys', 'A').out, 'audit')
+        verdict.check(audited(), 'audit')
         verdict.check(machine.end() == 0, 'the machine did not end well')
 
 
