@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""stress-ng on Debian's stock kernel with more virtual CPUs than physical ones, everything verified.
+
+usage: test_stress.py CASE [VCPUS], CASE one of the functions below.
+
+Each group of classes gets XENOPUS_STRESS_SECONDS (2); XENOPUS_STRESS_GROUPS replaces the list of groups.
+stress-ng comes out of Debian's package (tools/stress_package.py).
+"""
+
+import os
+import re
+import shutil
+import sys
+import tempfile
+import threading
+import time
+
+TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+for directory in 'tests/control', 'tools':
+    sys.path.insert(0, os.path.join(TREE, directory))
+
+import served  # noqa: E402
+import stress_package  # noqa: E402
+from served import boot  # noqa: E402
+
+SECONDS = int(os.environ.get('XENOPUS_STRESS_SECONDS', '2'))
+# Those that touch what is shared between virtual CPUs go first, each alone; the rest at once.
+GROUPS = os.environ.get('XENOPUS_STRESS_GROUPS') or 'tlb-shootdown,fork,vm+mmap,futex+switch+pthread,cpu+signal+timer,accounts'
+# For a guest whose CPUs and memory come and go meanwhile: no account of time, which is of CPUs that stay.
+CHANGING = os.environ.get('XENOPUS_STRESS_GROUPS') or 'tlb-shootdown+vm,fork+futex+mmap,pthread+switch+cpu'
+AUDIT = 'frame table audit: 0 violations'
+MEMORY = 320
+
+
+def archive(place):
+    """Our initramfs with stress-ng behind it."""
+    path = os.path.join(place, 'stress.cpio')
+    with open(path, 'wb') as out:
+        for part in boot.initramfs(), stress_package.fetch_stress():
+            with open(part, 'rb') as file:
+                shutil.copyfileobj(file, out)
+    return path
+
+
+def arguments(groups):
+    return ['console=hvc0', 'quiet', 'xenopus.mode=stress', f'xenopus.seconds={SECONDS}', f'xenopus.topics={groups}']
+
+
+def limit(groups):
+    """Long enough for a busy machine, and for an emulated one."""
+    return 400 + 20 * SECONDS * len(groups.split(','))
+
+
+def judge(verdict, lines, vcpus, groups):
+    summary = next((line for line in lines if line.startswith('xenopus-stress: ')), '')
+    # Beside the groups: the clocks, the kernel's messages.
+    wanted = len(groups.split(',')) + 2
+    verdict.check(f'xenopus-init: {vcpus} CPUs' in lines, f'not {vcpus} CPUs')
+    verdict.check(summary == f'xenopus-stress: {wanted} passed, 0 failed', f"summary line: '{summary}'")
+
+
+def direct(verdict, where, vcpus):
+    with tempfile.TemporaryDirectory() as place:
+        words = [boot.xenopus(), 'run', f'--home={where}', '--stats', '--pcpus', '2', '--vcpus', str(vcpus), '--memory',
+                 str(MEMORY), '--initrd', archive(place), boot.kernel(), '--', *arguments(GROUPS)]
+        run = boot.boot(words, limit=limit(GROUPS))
+    verdict.check(run.status == 0, f'exit status {run.status}')
+    judge(verdict, run.lines, vcpus, GROUPS)
+    verdict.check(any(line.endswith(AUDIT) for line in run.lines + run.errors), 'the frame table')
+
+
+def hosted(verdict, vcpus=4):
+    """Nothing but stress, then the frame table is looked at."""
+    boot.require_kvm()
+    direct(verdict, 'kvm', int(vcpus))
+
+
+def metal(verdict, vcpus=4):
+    """The same on bare metal, each of whose processors is a thread of QEMU's."""
+    if not shutil.which('qemu-system-x86_64'):
+        boot.skip('no qemu-system-x86_64; tools/check installs it')
+    direct(verdict, 'metal', int(vcpus))
+
+
+class Guest:
+    """What the guest says, read as it comes."""
+
+    def __init__(self, client):
+        self.socket = client.socket
+        self.socket.settimeout(None)
+        self.lines = []
+        self.thread = threading.Thread(target=self.read, args=[client.rest])
+        self.thread.start()
+
+    def read(self, rest):
+        while True:
+            try:
+                data = self.socket.recv(65536)
+            except OSError:
+                data = b''
+            if not data:
+                return
+            *lines, rest = (rest + data).split(b'\n')
+            for line in lines:
+                self.lines.append(line.decode(errors='replace').rstrip('\r'))
+                print(f'guest: {self.lines[-1]}', flush=True)
+
+    def wait_for(self, start, seconds):
+        end = time.monotonic() + seconds
+        while not any(line.startswith(start) for line in self.lines):
+            if time.monotonic() > end or not self.thread.is_alive():
+                return False
+            time.sleep(0.2)
+        return True
+
+
+def changes(verdict, machine, guest, vcpus, seconds):
+    """CPUs and memory come and go until the guest has done its work, with a look at the frame table each time."""
+    end = time.monotonic() + seconds
+    rounds, least = 0, MEMORY
+    while not guest.wait_for('xenopus-stress: ', 5) and time.monotonic() < end and guest.thread.is_alive():
+        # Never the same pair twice running.
+        some, mib = 1 + rounds * 3 % vcpus, MEMORY - 24 * (rounds % 4)
+        verdict.check(machine.verb('vcpu-set', 'deb', str(some)).returncode == 0, f'vcpu-set {some}')
+        verdict.check(machine.verb('mem-set', 'deb', str(mib)).returncode == 0, f'mem-set {mib}')
+        verdict.check(AUDIT in machine.verb('debug-keys', 'A').out, 'the frame table, while the guest runs')
+        least = min(least, machine.json('list', 'deb')[0]['memory_kib'] >> 10)
+        rounds += 1
+    print(f'{rounds} changes, least memory {least} MiB')
+    return rounds, least
+
+
+def changing(verdict, vcpus=4):
+    """CPU hot plug and the balloon while stress-ng runs."""
+    boot.require_kvm()
+    vcpus = int(vcpus)
+    with served.Machine(memory=MEMORY + 128, options=['--pcpus', '2', '--grace', '90']) as machine:
+        config = machine.config('deb', f'ramdisk = "{archive(machine.top.name)}"', f'vcpus = {vcpus}', f'maxmem = {MEMORY}',
+                                'on_poweroff = "preserve"', kernel=boot.kernel(), memory=MEMORY,
+                                arguments=' '.join(arguments(CHANGING)))
+        verdict.check(machine.verb('create', config).returncode == 0, 'create')
+        client = served.Client(machine)
+        verdict.check(client.call('domain.console', domain='deb').get('result') is True, 'no console')
+        guest = Guest(client)
+        if verdict.check(guest.wait_for(f'xenopus-init: {vcpus} CPUs', 300), 'init did not start'):
+            rounds, least = changes(verdict, machine, guest, vcpus, limit(CHANGING))
+            verdict.check(rounds > 1, 'over before anything had changed')
+            verdict.check(least < MEMORY, 'the balloon did nothing')
+        judge(verdict, guest.lines, vcpus, CHANGING)
+        verdict.check(machine.wait_state('deb', 'shutdown', 60), 'no power-off')
+        verdict.check(AUDIT in machine.verb('debug-keys', 'A').out, 'the frame table')
+        machine.verb('destroy', 'deb')
+        verdict.check(AUDIT in machine.verb('debug-keys', 'A').out, 'the frame table without the domain')
+        client.close()
+        verdict.check(machine.end(120) == 0, 'the machine did not end well')
+        guest.thread.join(10)
+
+
+def main():
+    try:
+        stress_package.fetch_stress()
+    except OSError as problem:
+        boot.skip(problem)
+    verdict = boot.Verdict()
+    globals()[sys.argv[1]](verdict, *sys.argv[2:])
+    verdict.finish()
+
+
+if __name__ == '__main__':
+    main()
