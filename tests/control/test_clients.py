@@ -5,6 +5,7 @@
 import json
 import os
 import random
+import resource
 import stat
 import subprocess
 import time
@@ -99,14 +100,87 @@ def hanging(verdict, machine):
 
 
 def crowd(verdict, machine):
-    """Far more than there is room for: the last are told, the others work."""
-    crowd_of = [served.Client(machine) for _ in range(300)]
-    answer = crowd_of[-1].message()
-    verdict.check(answer is not None and 'too many' in answer['error']['message'], f'a crowd: {answer}')
-    verdict.check('result' in crowd_of[0].call('machine.info'), 'a crowd: the first one has no answer')
-    for client in crowd_of:
+    """Far more than there is room for, all idle: the oldest are told and let go; who speaks, or waits for events, stays."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
+    listener, talker = served.Client(machine), served.Client(machine)
+    listener.call('events.subscribe')
+    crowd_of = []
+    for n in range(3000):
+        crowd_of.append(served.Client(machine))
+        if n % 100 == 0:
+            verdict.check('result' in talker.call('machine.info'), f'a crowd of {n}: a client has no answer')
+    verdict.check(machine.verb('info').returncode == 0, 'in a crowd: a verb has no answer')
+    answer = crowd_of[0].message()
+    verdict.check(answer is not None and 'idle' in answer['error']['message'], f'a crowd: {answer}')
+    verdict.check(crowd_of[0].message() is None, 'a crowd: the first one is still there')
+    verdict.check('result' in crowd_of[-1].call('machine.info'), 'a crowd: the last one has no answer')
+    verdict.check('result' in talker.call('domain.create', name='seen', kernel=served.WORKER, memory=8), 'create')
+    event = listener.message()
+    verdict.check(event['params']['event'] == 'created', f'a crowd: the listener heard {event}')
+    talker.call('domain.destroy', domain='seen')
+    for client in [listener, talker, *crowd_of]:
         client.close()
     verdict.check(machine.verb('info').returncode == 0, 'after a crowd: no answer')
+
+
+def deaf_listener(verdict, machine):
+    """Subscribed and never reading: let go after a mebibyte of events, and nobody waits for it."""
+    deaf, client = served.Client(machine), served.Client(machine)
+    deaf.call('events.subscribe')
+    client.call('domain.create', name='chatter', kernel=served.WORKER, memory=8, cmdline='echo')
+    before = len(os.listdir(f'/proc/{machine.process.pid}/fd'))
+    for n in range(20000):
+        if 'result' not in client.call('domain.rename', domain=f'chatter{n - 1}' if n else 'chatter', name=f'chatter{n}'):
+            verdict.check(False, f'rename {n}')
+            break
+        if n % 500 == 0 and len(os.listdir(f'/proc/{machine.process.pid}/fd')) < before:
+            break
+    print(f'a deaf listener was let go after {n} events or earlier')
+    verdict.check(len(os.listdir(f'/proc/{machine.process.pid}/fd')) == before - 1, 'a deaf listener is still there')
+    client.call('domain.destroy', domain=f'chatter{n}')
+    for c in (deaf, client):
+        c.close()
+
+
+def dead_domains(verdict, machine):
+    """Consoles of domains that end, have ended or never were; a core file that takes its time."""
+    client, watcher = served.Client(machine), served.Client(machine)
+
+    def make(name, arguments):
+        client.call('domain.create', name=name, kernel=served.WORKER, memory=8, cmdline=arguments, on_poweroff='preserve')
+    verdict.check(client.call('domain.console', domain='nobody')['error']['code'] == 2, 'console of nobody')
+    make('stays', '')
+    verdict.check(machine.wait_state('stays', 'shutdown'), 'stays: not kept')
+    verdict.check(watcher.call('domain.console', domain='stays')['result'] is True, 'console of one that has stopped')
+    watcher.send(b'typed at nobody')
+    verdict.check('result' in client.call('domain.destroy', domain='stays'), 'destroy under a console')
+    watcher.socket.settimeout(20)
+    while watcher.socket.recv(4096):
+        pass
+    for method in ('pause', 'unpause', 'shutdown', 'sysrq', 'console', 'dump-core', 'destroy'):
+        extra = {'key': 's'} if method == 'sysrq' else {'file': machine.path('c')} if method == 'dump-core' else {}
+        answer = client.call(f'domain.{method}', domain='stays', **extra)
+        verdict.check(answer.get('error', {}).get('code') == 2, f'{method} of a dead domain: {answer}')
+
+    # A pipe that nobody reads is no file of ours to fill: it is there, hence refused.
+    os.mkfifo(machine.path('fifo'))
+    make('cored', 'echo')
+    answer = client.call('domain.dump-core', domain='cored', file=machine.path('fifo'))
+    verdict.check(answer.get('error', {}).get('code') == 1, f'dump-core into a fifo: {answer}')
+    # Writing one does not hold up what is asked behind it.
+    client.send(b''.join(json.dumps({'jsonrpc': '2.0', 'id': n, 'method': method, 'params': params}).encode() + b'\n'
+                         for n, method, params in (
+                             (1, 'domain.dump-core', {'domain': 'cored', 'file': machine.path('c')}),
+                             (2, 'domain.dump-core', {'domain': 'cored', 'file': machine.path('d')}),
+                             (3, 'domain.list', {}))))
+    answers = [client.message() for _ in range(3)]
+    verdict.check([a['id'] for a in answers] == [2, 3, 1], f'a core file, and a list behind it: {answers}')
+    verdict.check(answers[0]['error']['code'] == 3 and answers[2].get('result') is True, f'two core files: {answers}')
+    verdict.check(answers[1]['result'][0]['state'] == 'paused', f'while its core file is written: {answers[1]}')
+    verdict.check(client.call('domain.list')['result'][0]['state'] != 'paused', 'paused after its core file')
+    verdict.check(client.call('domain.destroy', domain='cored').get('result') is True, 'destroy after it')
+    for c in (client, watcher):
+        c.close()
 
 
 def noise(verdict, machine):
@@ -154,6 +228,8 @@ def main():
         who(verdict, machine)
         noise(verdict, machine)
         crowd(verdict, machine)
+        deaf_listener(verdict, machine)
+        dead_domains(verdict, machine)
         hanging(verdict, machine)
         fds = len(os.listdir(f'/proc/{machine.process.pid}/fd'))
         verdict.check(fds < 40, f'{fds} files are open in the end')

@@ -30,6 +30,7 @@ struct client {
 	bool subscribed, leaving; /* leaving: when @out is out */
 	void (*taker)(int fd, unsigned id);
 	unsigned taker_id;
+	gint64 heard; /* monotonic us, when it last said something */
 };
 
 static GPtrArray *clients;
@@ -226,6 +227,7 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
 	if (n <= 0) {
 		drop(c);
 	} else {
+		c->heard = g_get_monotonic_time();
 		g_byte_array_append(c->in, buf, (guint)n);
 		take_lines(c);
 	}
@@ -251,6 +253,37 @@ static void turn_away(int fd, const char *message)
 	close(fd);
 }
 
+/* Who neither waits for anything nor has said anything for the longest time; NULL: all are busy. */
+static struct client *find_idle(void)
+{
+	struct client *idle = NULL;
+
+	for (guint i = 0; i < clients->len; i++) {
+		struct client *c = g_ptr_array_index(clients, i);
+
+		if (c->refs == 1 && !c->subscribed && listens(c) && (!idle || c->heard < idle->heard))
+			idle = c;
+	}
+	return idle;
+}
+
+/* A crowd that only sits there must not lock out a person who has something to say. */
+static bool make_room(void)
+{
+	struct client *idle;
+
+	if (clients->len < MAX_CLIENTS)
+		return true;
+	idle = find_idle();
+	if (!idle)
+		return false;
+	client_ref(idle);
+	rpc_refuse(idle, RPC_INVALID, "too many clients: this one has been idle the longest");
+	drop(idle);
+	client_unref(idle);
+	return true;
+}
+
 static gboolean on_connection(gint unused, GIOCondition condition, gpointer data)
 {
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -266,13 +299,14 @@ static gboolean on_connection(gint unused, GIOCondition condition, gpointer data
 		turn_away(fd, "this machine belongs to another user");
 		return G_SOURCE_CONTINUE;
 	}
-	if (clients->len >= MAX_CLIENTS) {
+	if (!make_room()) {
 		turn_away(fd, "too many clients: let one of them go");
 		return G_SOURCE_CONTINUE;
 	}
 	c = g_new0(struct client, 1);
 	c->refs = 1;
 	c->fd = fd;
+	c->heard = g_get_monotonic_time();
 	c->in = g_byte_array_new();
 	c->out = g_byte_array_new();
 	g_ptr_array_add(clients, c);
