@@ -93,6 +93,19 @@ void m2p_set(mfn_t mfn, uint64_t pfn)
 	WRITE_ONCE(m2p[mfn.n], pfn);
 }
 
+bool m2p_peek(uint64_t offset, unsigned size, uint64_t *value)
+{
+	uint64_t end = (m2p_bytes() + PAGE_SIZE - 1) & PAGE_MASK;
+	unsigned shift = (offset & 7) * 8;
+
+	if (offset >= end || size > end - offset)
+		return false;
+	*value = READ_ONCE(m2p[offset / 8]) >> shift;
+	if (shift + size * 8 > 64)
+		*value |= READ_ONCE(m2p[offset / 8 + 1]) << (64 - shift);
+	return true;
+}
+
 uint64_t m2p_get(mfn_t mfn)
 {
 	return mfn.n < nr_frames ? READ_ONCE(m2p[mfn.n]) : INVALID_M2P_ENTRY;

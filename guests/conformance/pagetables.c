@@ -25,6 +25,21 @@ static void refused(const char *name, long rc)
 		pte_set(window_pte, 0);
 }
 
+/* Before there was a hypercall that tells its place, kernels knew it by heart. */
+static void test_m2p_traditional(uint64_t mfn, uint64_t pfn)
+{
+	uint64_t place = UINT64_C(0xffff800000000000) + mfn * 8, value = 0;
+	uint32_t low;
+
+	check_eq("M2P can be read at its traditional place", probe_read(place, &value), 0);
+	check_eq("... and says the same", value, pfn);
+	__asm__ volatile("movl (%1), %0" : "=r"(low) : "r"(place) : "memory");
+	check_eq("... by half an entry", low, (uint32_t)pfn);
+	__asm__ volatile("xor %k0, %k0; cmp (%1), %2; sete %b0" : "=&q"(low) : "r"(place), "r"(pfn) : "cc", "memory");
+	check_eq("... and compared", low, 1);
+	check_eq("... not written", probe_write(place, 1), 14);
+}
+
 static void test_m2p(void)
 {
 	uint64_t *page = page_alloc(), mfn = virt_to_mfn(page), pfn = virt_to_pfn(page);
@@ -32,6 +47,7 @@ static void test_m2p(void)
 
 	check_eq("M2P holds the frame's number", *m2p_entry(mfn), pfn);
 	check_eq("M2P cannot be written directly", probe_write((uint64_t)m2p_entry(mfn), 1), 14);
+	test_m2p_traditional(mfn, pfn);
 	check_eq("MMU_MACHPHYS_UPDATE is done", hc_mmu_update(&u, 1, NULL), 0);
 	check_eq("... and seen", *m2p_entry(mfn), 0x12345);
 	u.val = pfn;

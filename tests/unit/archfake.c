@@ -110,6 +110,13 @@ bool hypercall_preempt(void)
 	return ++fake.preempt_calls == fake.preempt_after;
 }
 
+/* A table of one page that holds its own offsets. */
+bool m2p_peek(uint64_t offset, unsigned size, uint64_t *value)
+{
+	*value = offset;
+	return offset < PAGE_SIZE && size <= PAGE_SIZE - offset;
+}
+
 bool mm_ptwr_emulate(struct vcpu *v, uint64_t va, uint32_t error)
 {
 	fake.ptwr++;

@@ -17,6 +17,21 @@ static void check(bool ok)
 		abort();
 }
 
+/* Plan and execution agree, and what is not a load changes nothing. */
+static void check_load(const struct insn *insn, struct insn_regs regs, uint64_t value)
+{
+	const struct insn_regs before = regs;
+	unsigned int size = 0;
+	uint64_t va;
+	bool planned = insn_plan_load(insn, &regs, &va, &size);
+
+	check(insn_execute_load(insn, &regs, value) == planned);
+	if (planned)
+		check(size == 1 || size == 2 || size == 4 || size == 8);
+	else
+		check(!memcmp(&before, &regs, sizeof(regs)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const enum insn_mode modes[4] = { INSN_MODE_64, INSN_MODE_32, INSN_MODE_16, INSN_MODE_64 };
@@ -35,6 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	check(insn.len > 0 && insn.len <= size - 1 && insn.len <= INSN_FETCH_MAX);
 	before = regs;
+	check_load(&insn, regs, old[0]);
 	planned = insn_plan_rmw(&insn, &regs, &access);
 	check(insn_execute_rmw(&insn, &regs, old, old[0], &result) == planned);
 	if (!planned) {

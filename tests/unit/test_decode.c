@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <cmocka.h>
 #include <xenopus/decode.h>
+#include "native.h"
 
 #define M64 INSN_MODE_64
 #define M32 INSN_MODE_32
@@ -331,38 +332,6 @@ static void test_random_bytes(void **state)
 /* ---- arithmetic, against the processor ---- */
 
 #if defined(__x86_64__)
-void run_native(const void *code, struct insn_regs *regs);
-
-/* Load the registers (not rsp, r14, r15) and flags, call the code, store them again. */
-__asm__(".text\n"
-	".type run_native, @function\n"
-	"run_native:\n"
-	"push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
-	"mov %rdi, %r14; mov %rsi, %r15\n"
-	"pushq 136(%r15); popfq\n"
-	"mov 0(%r15), %rax; mov 8(%r15), %rcx; mov 16(%r15), %rdx; mov 24(%r15), %rbx\n"
-	"mov 40(%r15), %rbp; mov 48(%r15), %rsi; mov 56(%r15), %rdi; mov 64(%r15), %r8\n"
-	"mov 72(%r15), %r9; mov 80(%r15), %r10; mov 88(%r15), %r11; mov 96(%r15), %r12\n"
-	"mov 104(%r15), %r13\n"
-	"call *%r14\n"
-	"pushfq; popq 136(%r15); cld\n"
-	"mov %rax, 0(%r15); mov %rcx, 8(%r15); mov %rdx, 16(%r15); mov %rbx, 24(%r15)\n"
-	"mov %rbp, 40(%r15); mov %rsi, 48(%r15); mov %rdi, 56(%r15); mov %r8, 64(%r15)\n"
-	"mov %r9, 72(%r15); mov %r10, 80(%r15); mov %r11, 88(%r15); mov %r12, 96(%r15)\n"
-	"mov %r13, 104(%r15)\n"
-	"pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
-	"ret\n"
-	".size run_native, .-run_native\n");
-
-#define CF 0x001u
-#define PF 0x004u
-#define AF 0x010u
-#define ZF 0x040u
-#define SF 0x080u
-#define DF 0x400u
-#define OF 0x800u
-#define ARITH (CF | PF | AF | ZF | SF | OF)
-
 /* One family of encodings: what is random in it, and which flags the manual defines. */
 struct family {
 	const char *name;
@@ -400,24 +369,6 @@ static const struct family families[] = {
 };
 
 #define AREA 512
-
-static uint64_t rnd(void)
-{
-	uint64_t v = (uint64_t)random() << 40 ^ (uint64_t)random() << 20 ^ (uint64_t)random();
-
-	switch (random() % 6) { /* corners more often than they deserve */
-	case 0:
-		return 0;
-	case 1:
-		return ~0ull;
-	case 2:
-		return 1ull << (v & 63);
-	case 3:
-		return (1ull << (v & 63)) - 1;
-	default:
-		return v;
-	}
-}
 
 /* Encode a random member of @f with its operand at disp8(%rdi); returns the length. */
 static size_t encode(const struct family *f, uint8_t *p)
@@ -458,7 +409,7 @@ static size_t encode(const struct family *f, uint8_t *p)
 	*p++ = 0; /* disp8: the operand's alignment is rdi's */
 	imm = f->imm == 1 ? 1 : f->imm == 2 ? (word ? 2 : 4) : 0;
 	for (i = 0; i < imm; i++)
-		*p++ = rnd();
+		*p++ = random_operand();
 	*p = 0xc3;
 	return p - start;
 }
@@ -469,11 +420,11 @@ static void random_regs(struct insn_regs *regs, uint8_t *area)
 
 	memset(regs, 0, sizeof(*regs));
 	for (i = 0; i < 16; i++)
-		regs->gpr[i] = rnd();
+		regs->gpr[i] = random_operand();
 	regs->gpr[GPR_RDI] = (uintptr_t)area + AREA / 2;
 	regs->rflags = 0x202 | (random() & ARITH);
 	for (i = 0; i < AREA; i += 8) {
-		uint64_t v = rnd();
+		uint64_t v = random_operand();
 
 		memcpy(area + i, &v, 8);
 	}
@@ -513,20 +464,11 @@ static void compare(const char *name, const uint8_t *code, const struct insn_reg
 			 (unsigned long)model->rflags, (unsigned long)native->rflags);
 }
 
-static uint8_t *code_page(void)
-{
-	uint8_t *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	assert_true(p != MAP_FAILED);
-	return p;
-}
-
 static void test_rmw_native(void **state)
 {
 	static uint8_t area[AREA] __attribute__((aligned(64))), copy[AREA];
 	struct insn_regs regs, native;
-	uint8_t *code = code_page();
+	uint8_t *code = native_code_page();
 	struct insn insn;
 	size_t i, j, n;
 
@@ -567,7 +509,7 @@ static void test_string_native(void **state)
 	static const char *const forms[] = { "a4", "66a5", "a5", "48a5", "aa", "66ab", "ab", "48ab",
 					     "f3a4", "f348a5", "f3aa", "f348ab", "f366ab", "f3a5" };
 	struct insn_regs regs, native;
-	uint8_t *code = code_page();
+	uint8_t *code = native_code_page();
 	unsigned int i, j, steps;
 	struct insn insn;
 	size_t n;

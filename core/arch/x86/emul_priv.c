@@ -27,6 +27,7 @@ static const char *const emul_names[EMUL_KINDS] = {
 	[EMUL_CLI_STI] = "cli/sti", [EMUL_IO] = "in/out", [EMUL_CR] = "mov cr",
 	[EMUL_DR] = "mov dr", [EMUL_TSC] = "rdtsc", [EMUL_XSETBV] = "xgetbv/xsetbv",
 	[EMUL_WBINVD] = "wbinvd", [EMUL_SOFT_INT] = "int n", [EMUL_UMIP] = "sgdt/sidt/sldt/str/smsw",
+	[EMUL_M2P] = "m2p read",
 };
 
 const char *arch_emul_name(unsigned kind)

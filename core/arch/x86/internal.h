@@ -46,6 +46,9 @@ bool emulate_privileged(struct vcpu *v, const struct insn *insn, struct insn_reg
 /** emulate_umip() - the same for what UMIP keeps from ring 3, both modes of the guest. */
 bool emulate_umip(struct vcpu *v, const struct insn *insn, struct insn_regs *regs);
 
+/** emulate_m2p_load() - page fault @t was a load from slot 256, where the host hides it; false: it was not. */
+bool emulate_m2p_load(struct vcpu *v, const struct trap *t);
+
 /** traps_changed() - the trap table is another: tell the gate what it needs of it. */
 void traps_changed(struct vcpu *v);
 

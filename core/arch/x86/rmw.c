@@ -7,16 +7,7 @@
  * share one classification: the plan says which memory is touched, the execution computes from
  * values. Neither touches memory itself.
  */
-#include <xenopus/decode.h>
-
-#define FL_CF 0x0001u
-#define FL_PF 0x0004u
-#define FL_AF 0x0010u
-#define FL_ZF 0x0040u
-#define FL_SF 0x0080u
-#define FL_DF 0x0400u
-#define FL_OF 0x0800u
-#define FL_ARITH (FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF | FL_OF)
+#include "alu.h"
 
 enum rmw_kind {
 	RMW_NONE,
@@ -36,7 +27,6 @@ enum rmw_kind {
 	RMW_SETCC,
 };
 
-enum alu_op { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP };
 enum bit_op { BIT_TEST, BIT_SET, BIT_RESET, BIT_COMPLEMENT };
 
 /* Where the second operand of a store, an ALU or a bit operation comes from. */
@@ -141,11 +131,6 @@ static bool repeated(const struct insn *insn)
 	return insn->prefix & (INSN_PFX_REP | INSN_PFX_REPNE);
 }
 
-static uint64_t mask_of(unsigned int size)
-{
-	return size >= 8 ? ~0ull : (1ull << (8 * size)) - 1;
-}
-
 /* A register that holds an address or a count, cut to the address size. */
 static uint64_t address_gpr(const struct insn *insn, const struct insn_regs *regs, unsigned int nr)
 {
@@ -234,7 +219,7 @@ static uint64_t result_flags(uint64_t value, unsigned int size)
  * One ALU operation. Carry, auxiliary carry and overflow of sums and differences all follow from
  * which bits the operands and the result have, so no wider type is needed.
  */
-static uint64_t alu(enum alu_op op, uint64_t a, uint64_t b, unsigned int size, uint64_t *rflags)
+uint64_t insn_alu(enum alu_op op, uint64_t a, uint64_t b, unsigned int size, uint64_t *rflags)
 {
 	uint64_t carry_in = *rflags & FL_CF, carries = 0, overflow = 0, r;
 	unsigned int top = 8 * size - 1;
@@ -308,7 +293,7 @@ static void do_cmpxchg(const struct insn *insn, struct insn_regs *regs, uint64_t
 {
 	uint64_t acc = insn_read_gpr(insn, regs, GPR_RAX, insn->op_size);
 
-	alu(ALU_CMP, acc, old, insn->op_size, &regs->rflags);
+	insn_alu(ALU_CMP, acc, old, insn->op_size, &regs->rflags);
 	result->write = acc == old;
 	if (result->write)
 		result->value[0] = insn_read_gpr(insn, regs, insn->reg, insn->op_size);
@@ -355,7 +340,7 @@ static void string_step(const struct insn *insn, struct insn_regs *regs, bool mo
 	regs->rip = next_rip;
 }
 
-static bool condition(unsigned int cc, uint64_t flags)
+bool insn_condition(unsigned int cc, uint64_t flags)
 {
 	bool less = !(flags & FL_SF) != !(flags & FL_OF);
 	bool yes;
@@ -419,12 +404,12 @@ bool insn_execute_rmw(const struct insn *insn, struct insn_regs *regs, const uin
 		break;
 	case RMW_ALU:
 		b = second_operand(insn, regs, rmw.source);
-		result->value[0] = alu(rmw.alu, a, b, size, &regs->rflags);
+		result->value[0] = insn_alu(rmw.alu, a, b, size, &regs->rflags);
 		result->write = rmw.alu != ALU_CMP;
 		break;
 	case RMW_INC: case RMW_DEC: /* as add and sub, but the carry is left alone */
 		carry = regs->rflags & FL_CF;
-		result->value[0] = alu(rmw.kind == RMW_INC ? ALU_ADD : ALU_SUB, a, 1, size,
+		result->value[0] = insn_alu(rmw.kind == RMW_INC ? ALU_ADD : ALU_SUB, a, 1, size,
 				       &regs->rflags);
 		regs->rflags = (regs->rflags & ~(uint64_t)FL_CF) | carry;
 		break;
@@ -432,11 +417,11 @@ bool insn_execute_rmw(const struct insn *insn, struct insn_regs *regs, const uin
 		result->value[0] = ~a & mask_of(size);
 		break;
 	case RMW_NEG:
-		result->value[0] = alu(ALU_SUB, 0, a, size, &regs->rflags);
+		result->value[0] = insn_alu(ALU_SUB, 0, a, size, &regs->rflags);
 		break;
 	case RMW_XADD:
 		b = insn_read_gpr(insn, regs, insn->reg, size);
-		result->value[0] = alu(ALU_ADD, a, b, size, &regs->rflags);
+		result->value[0] = insn_alu(ALU_ADD, a, b, size, &regs->rflags);
 		insn_write_gpr(insn, regs, insn->reg, size, a);
 		break;
 	case RMW_CMPXCHG:
@@ -449,7 +434,7 @@ bool insn_execute_rmw(const struct insn *insn, struct insn_regs *regs, const uin
 		do_bit(insn, regs, &rmw, a, result);
 		break;
 	case RMW_SETCC:
-		result->value[0] = condition(rmw.alu, regs->rflags);
+		result->value[0] = insn_condition(rmw.alu, regs->rflags);
 		break;
 	default:
 		break;

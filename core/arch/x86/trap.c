@@ -152,6 +152,8 @@ static void handle_page_fault(struct vcpu *v, const struct trap *t)
 	    (t->error & (write_protected | PFEC_RSVD | PFEC_FETCH)) == write_protected &&
 	    va_guest_ok(t->cr2) && mm_ptwr_emulate(v, t->cr2, t->error))
 		return;
+	if (t->cr2 - RESERVED_VIRT_START < M2P_VIRT - RESERVED_VIRT_START && emulate_m2p_load(v, t))
+		return;
 	arch_inject_exception(v, X86_PF, t->error, t->cr2);
 }
 

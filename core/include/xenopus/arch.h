@@ -45,7 +45,7 @@ enum {
 /** enum emul_kind - index into domain_stats.emulated; names: arch_emul_name() */
 enum emul_kind {
 	EMUL_CPUID, EMUL_RDMSR, EMUL_WRMSR, EMUL_CLI_STI, EMUL_IO, EMUL_CR, EMUL_DR, EMUL_TSC, EMUL_XSETBV,
-	EMUL_WBINVD, EMUL_SOFT_INT, EMUL_UMIP, EMUL_KINDS,
+	EMUL_WBINVD, EMUL_SOFT_INT, EMUL_UMIP, EMUL_M2P, EMUL_KINDS,
 };
 
 /** struct insn_memory - an instruction that was decoded, by its bytes; insn.len 0: none. */

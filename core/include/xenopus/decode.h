@@ -229,4 +229,19 @@ struct insn_result {
 bool insn_execute_rmw(const struct insn *insn, struct insn_regs *regs, const uint64_t old[2],
 		      uint64_t src, struct insn_result *result);
 
+/**
+ * insn_plan_load - what integer would this instruction read from memory, and only read?
+ * @va:   linear address
+ * @size: bytes: 1, 2, 4 or 8
+ *
+ * Return: false when it is none that can be executed here (vector loads, pops, strings, ...).
+ */
+bool insn_plan_load(const struct insn *insn, const struct insn_regs *regs, uint64_t *va, unsigned int *size);
+
+/**
+ * insn_execute_load - do it with @value, which it found there; registers, flags and rip are updated
+ * Return: as insn_plan_load(); nothing is changed when false.
+ */
+bool insn_execute_load(const struct insn *insn, struct insn_regs *regs, uint64_t value);
+
 #endif

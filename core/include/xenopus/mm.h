@@ -140,6 +140,9 @@ void mm_unmap_shared(void *page);
 void m2p_set(mfn_t mfn, uint64_t pfn);
 uint64_t m2p_get(mfn_t mfn);
 
+/** m2p_peek() - @size bytes (up to 8) at byte @offset of the table, as a guest reads them; false: beyond its pages. */
+bool m2p_peek(uint64_t offset, unsigned size, uint64_t *value);
+
 /* ---- page tables ---- */
 
 /** mm_pin_table() - validate and pin, as MMUEXT_PIN_Ln_TABLE (the domain builder's first L4). 0 or
