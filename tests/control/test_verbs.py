@@ -48,7 +48,7 @@ def life(verdict):
 
         rows = machine.verb('vcpu-list', 'one').out.splitlines()
         verdict.check(len(rows) == 3 and rows[1].endswith('0 / all'), f'vcpu-list: {rows}')
-        verdict.check(machine.verb('vcpu-pin', 'one', '0', '1').returncode == 0, 'vcpu-pin')
+        verdict.check(machine.verb('vcpu-pin', 'one', '0', '1', 'all').returncode == 0, 'vcpu-pin')
         verdict.check([v['affinity'] for v in machine.json('vcpu-list')] == ['1', '0'], 'not pinned')
         verdict.check(machine.verb('sched-bvt', '-d', 'one', '-c', '50', '-W', 'on').returncode == 0, 'sched-bvt')
         sched = machine.json('sched-bvt')[0]
@@ -77,6 +77,8 @@ def life(verdict):
         info = machine.json('info')
         verdict.check(info['nr_domains'] == 2 and info['nr_cpus'] == 2, f'info: {info}')
         verdict.check(re.search(r'^free_memory +: \d+$', machine.verb('info').out, re.M), 'info')
+        verdict.check(machine.verb('info', 'nr_cpus').out == '2\n', 'info of one thing')
+        verdict.check(machine.verb('info', 'nothing').returncode == 2, 'info of nothing')
         verdict.check('audit: 0 violations' in machine.verb('debug-keys', 'qA').out, 'debug-keys')
 
         core = machine.path('core')
@@ -195,6 +197,7 @@ def refusals(verdict):
         refused(1, ['vcpu-set', 'one', '2'], 'maxvcpus')
         refused(1, ['vcpu-pin', 'one', '0', '63'], '63')
         refused(1, ['vcpu-pin', 'one', '0', 'x'], 'x')
+        refused(2, ['vcpu-pin', 'one', '0', '0', '1'], 'soft')
         refused(1, ['vcpu-pin', 'one', '5', 'all'], '5')
         refused(1, ['sysrq', 'one', 'ab'], 'key')
         refused(1, ['trigger', 'one', 'power'], 'nmi')
@@ -227,6 +230,12 @@ def config(verdict):
         verdict.check(done.returncode == 0 and not done.lines, f'a good file: {done.lines}')
         for text in want:
             verdict.check(text in done.out, f'{text} is not in {done.out}')
+        done = machine.verb('create', '-n', machine.path('x.cfg'), 'memory=96', 'name="y"')
+        verdict.check('"memory" : 96' in done.out and '"name" : "y"' in done.out and not done.lines, f'arguments: {done.out}')
+        done = machine.verb('create', '-n', 'memory="x"', '-f', machine.path('x.cfg'))
+        verdict.check(done.returncode == 1 and done.lines == ['xenopus: memory of the command line: must be a number'],
+                      f'a bad argument: {done.lines}')
+        verdict.check(machine.verb('create', 'memory=3').returncode == 2, 'create without a file')
         done = dry(*basis, 'frobnicate = 3', 'nested = [ ["a=b"],', ' "vif = 1" ]', 'pool="x"')
         verdict.check([line.rsplit('x.cfg', 1)[1] for line in done.lines] ==
                       [':3: frobnicate: unknown key, ignored', ':4: nested: unknown key, ignored',

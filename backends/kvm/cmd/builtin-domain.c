@@ -69,6 +69,8 @@ static bool ask(struct verb *v, const char *word, const char *how, gboolean wait
 	id = verb_int(first(list), "id");
 	if (wait && !(subscribed = verb_call(v, "events.subscribe", NULL)))
 		return false;
+	if (!v->json)
+		fprintf(stderr, "%s domain %d\n", strcmp(how, "reboot") ? "Shutting down" : "Rebooting", (int)id);
 	params = json_object_new();
 	json_object_set_int_member(params, "domain", id);
 	json_object_set_string_member(params, "how", how);

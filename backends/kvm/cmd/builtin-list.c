@@ -107,21 +107,32 @@ int cmd_uptime(int argc, char **argv)
 
 int cmd_info(int argc, char **argv)
 {
-	struct verb v = { .arguments = "", .summary = "Tells about the machine." };
-	int status;
-	g_autoptr(JsonNode) info = ask(&v, argc, argv, "machine.info", &status);
+	struct verb v = { .arguments = "[NAME]", .summary = "Tells about the machine, or only the value of one line.",
+			  .max = 1 };
+	int status = verb_open(&v, argc, argv);
+	g_autoptr(JsonNode) info = status ? NULL : verb_call(&v, "machine.info", NULL);
+	const char *only = v.nr_args ? v.args[0] : NULL;
 	JsonObjectIter iter;
 	const char *name;
 	JsonNode *node;
 
-	if (!info || verb_print_json(&v, info))
-		return status;
+	verb_close(&v, 0);
+	if (!info)
+		return status ? status : STATUS_FAILED;
+	if (only && !json_object_has_member(json_node_get_object(info), only))
+		return cmd_error(STATUS_USAGE, "there is no '%s' among what is told about a machine", only);
+	if (verb_print_json(&v, only ? json_object_get_member(json_node_get_object(info), only) : info))
+		return STATUS_OK;
 	json_object_iter_init_ordered(&iter, json_node_get_object(info));
 	while (json_object_iter_next_ordered(&iter, &name, &node)) {
+		if (only && strcmp(only, name))
+			continue;
+		if (!only)
+			printf("%-23s: ", name);
 		if (json_node_get_value_type(node) == G_TYPE_STRING)
-			printf("%-23s: %s\n", name, json_node_get_string(node));
+			puts(json_node_get_string(node));
 		else
-			printf("%-23s: %" G_GINT64_FORMAT "\n", name, json_node_get_int(node));
+			printf("%" G_GINT64_FORMAT "\n", json_node_get_int(node));
 	}
 	return STATUS_OK;
 }

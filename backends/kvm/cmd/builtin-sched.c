@@ -8,8 +8,9 @@
 
 int cmd_vcpu_pin(int argc, char **argv)
 {
-	struct verb v = { .arguments = "DOMAIN VCPU|all CPUS|all", .summary = "Says on which physical CPUs a virtual CPU "
-			  "may run: numbers and ranges, as in 0-2,5.", .min = 3, .max = 3 };
+	struct verb v = { .arguments = "DOMAIN VCPU|all CPUS|all [all]", .summary = "Says on which physical CPUs a virtual "
+			  "CPU may run: numbers and ranges, as in 0-2,5. It prefers none of them (xl's soft affinity is\n"
+			  "always all).", .min = 3, .max = 4 };
 	int status = verb_parse(&v, argc, argv);
 	JsonObject *params;
 	guint64 vcpu = 0;
@@ -20,6 +21,9 @@ int cmd_vcpu_pin(int argc, char **argv)
 	all = !strcmp(v.args[1], "all");
 	if (!all && !g_ascii_string_to_unsigned(v.args[1], 10, 0, 63, &vcpu, NULL))
 		return cmd_error(STATUS_USAGE, "virtual CPU '%s': give 0 to 63, or all", v.args[1]);
+	if (v.nr_args == 4 && strcmp(v.args[3], "all") && strcmp(v.args[3], "-"))
+		return cmd_error(STATUS_USAGE, "soft affinity '%s': virtual CPUs prefer no CPU here: give all, or leave it "
+				 "out", v.args[3]);
 	status = verb_connect(&v);
 	if (status)
 		return status;

@@ -40,7 +40,7 @@ int run_read_config(struct domain_options *opt)
 {
 	g_autoptr(GError) error = NULL;
 	const char *path = opt->kernel;
-	JsonObject *params = xlcfg_read(path, warn, &error);
+	JsonObject *params = xlcfg_read(path, NULL, warn, &error);
 	char *kernel = NULL;
 	g_autofree char *cmdline = NULL;
 

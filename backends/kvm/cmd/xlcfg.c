@@ -55,6 +55,14 @@ static const struct key {
 	{ "cpus_soft", KEY_NO_EFFECT, NULL, NULL },
 	{ "cpu_weight", KEY_NUMBER, "cpu_weight", NULL },
 	{ "cap", KEY_NUMBER, "cap", NULL },
+	{ "on_soft_reset", KEY_NO_EFFECT, NULL, NULL },
+	{ "nomigrate", KEY_NO_EFFECT, NULL, NULL },
+	{ "max_grant_frames", KEY_NO_EFFECT, NULL, NULL },
+	{ "max_maptrack_frames", KEY_NO_EFFECT, NULL, NULL },
+	{ "max_grant_version", KEY_NO_EFFECT, NULL, NULL },
+	{ "vnuma", KEY_NO_EFFECT, NULL, NULL },
+	{ "cpuid", KEY_NO_EFFECT, NULL, NULL },
+	{ "e820_host", KEY_NO_EFFECT, NULL, NULL },
 	{ "pool", KEY_NO_EFFECT, NULL, NULL },
 	{ "localtime", KEY_NO_EFFECT, NULL, NULL },
 	{ "seclabel", KEY_NO_EFFECT, NULL, NULL },
@@ -148,6 +156,7 @@ static GArray *find_places(const char *text)
 
 struct reading {
 	const char *path;
+	unsigned lines; /* of the file; what is behind them was given as arguments */
 	XLU_Config *config;
 	GArray *places;
 	JsonObject *params;
@@ -163,9 +172,18 @@ static unsigned line_of(const struct reading *r, const char *name)
 	return 0;
 }
 
+/* "FILE:3: memory: why", or "memory: why" of an argument. */
+static char *at_line(const struct reading *r, unsigned line, const char *name, const char *why)
+{
+	return line > r->lines ? g_strdup_printf("%s of the command line: %s", name, why) :
+				 g_strdup_printf("%s:%u: %s: %s", r->path, line, name, why);
+}
+
 static bool refuse(struct reading *r, const char *name, const char *why)
 {
-	g_set_error(r->error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s:%u: %s: %s", r->path, line_of(r, name), name, why);
+	g_autofree char *text = at_line(r, line_of(r, name), name, why);
+
+	g_set_error_literal(r->error, G_FILE_ERROR, G_FILE_ERROR_INVAL, text);
 	return false;
 }
 
@@ -287,8 +305,7 @@ static bool take(struct reading *r, const struct place *at)
 			return take_cpus(r);
 		return (strcmp(at->name, "type") && strcmp(at->name, "builder")) || take_type(r, at->name);
 	case KEY_NO_EFFECT:
-		text = g_strdup_printf("%s:%u: %s: %s", r->path, at->line, at->name, k ? "has no effect here" :
-				       "unknown key, ignored");
+		text = at_line(r, at->line, at->name, k ? "has no effect here" : "unknown key, ignored");
 		r->warn(text);
 		break;
 	case KEY_NONE:
@@ -371,23 +388,40 @@ static bool parse(struct reading *r, const char *text, size_t len)
 	return good;
 }
 
-JsonObject *xlcfg_read(const char *path, void (*warn)(const char *line), GError **error)
+/* The file, and behind it, each on a line of its own, what else was said; NULL with @error. */
+static char *read_text(struct reading *r, char *const *more)
 {
-	struct reading r = { .path = path, .warn = warn, .error = error };
 	g_autofree char *text = NULL;
+	GString *all;
 	gsize len;
-	bool good;
 
-	if (!g_file_get_contents(path, &text, &len, error))
+	if (!g_file_get_contents(r->path, &text, &len, r->error))
 		return NULL;
 	if (len > MAX_SIZE || strlen(text) != len) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: is no configuration file: %s", path,
+		g_set_error(r->error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: is no configuration file: %s", r->path,
 			    len > MAX_SIZE ? "it is larger than 1 MiB" : "it holds zero bytes");
 		return NULL;
 	}
+	all = g_string_new(text);
+	g_string_append_c(all, '\n');
+	for (const char *c = all->str; *c; c++)
+		r->lines += *c == '\n';
+	for (; more && *more; more++)
+		g_string_append_printf(all, "%s\n", *more);
+	return g_string_free(all, FALSE);
+}
+
+JsonObject *xlcfg_read(const char *path, char *const *more, void (*warn)(const char *line), GError **error)
+{
+	struct reading r = { .path = path, .warn = warn, .error = error };
+	g_autofree char *text = read_text(&r, more);
+	bool good;
+
+	if (!text)
+		return NULL;
 	r.places = find_places(text);
 	r.params = json_object_new();
-	good = parse(&r, text, len);
+	good = parse(&r, text, strlen(text));
 	g_array_unref(r.places);
 	if (good)
 		return r.params;

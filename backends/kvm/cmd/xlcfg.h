@@ -8,9 +8,10 @@
 
 /**
  * xlcfg_read() - The parameters of domain.create that the file means; json_object_unref() it.
+ * @more: lines that follow those of the file, as from a command line, ended by NULL; or NULL
  * @warn: called with a line for each thing that has no effect
  * @error: file, line and key of what cannot work here; NULL is returned then
  */
-JsonObject *xlcfg_read(const char *path, void (*warn)(const char *line), GError **error);
+JsonObject *xlcfg_read(const char *path, char *const *more, void (*warn)(const char *line), GError **error);
 
 #endif
