@@ -1,10 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The Debian kernel in a served machine: console, balloon, CPU hot plug, reboot and shutdown on request."""
+"""The Debian kernel in a served machine: console, balloon, CPU hot plug, core file, reboot and shutdown on request.
 
+If there are crash(8) and, told by XENOPUS_VMLINUX, the kernel with its debug information, crash opens the core file.
+"""
+
+import os
+import shutil
 import subprocess
 import time
 
+import core_file
 import served
 from served import boot
 
@@ -49,6 +55,20 @@ def wait_memory(machine, low, high, seconds=60):
     return False
 
 
+def dump_core(verdict, machine):
+    core = machine.path('core')
+    verdict.check(machine.verb('dump-core', 'deb', core).returncode == 0, 'dump-core')
+    for line in core_file.problems(core, 2, machine.json('list', 'deb')[0]['memory_kib'] >> 2):
+        verdict.check(False, line)
+    vmlinux = os.environ.get('XENOPUS_VMLINUX')
+    if vmlinux and shutil.which('crash'):
+        shown = subprocess.run(['crash', '-s', vmlinux, core], input=b'sys\nbt -a\nlog\n', capture_output=True,
+                               check=False).stdout.decode(errors='replace')
+        for words in ('CPUS: 2', 'start_kernel', 'Hypervisor detected: Xen PV'):
+            verdict.check(words in shown, f'crash: no {words}: {shown[:2000]}')
+    os.unlink(core)
+
+
 def main():
     boot.require_kvm()
     kernel = boot.kernel()
@@ -77,6 +97,7 @@ def main():
         machine.verb('mem-set', 'deb', '160')
         verdict.check(wait_memory(machine, 159, 161), 'the balloon does not shrink')
         verdict.check('audit: 0 violations' in machine.verb('debug-keys', 'A').out, 'audit')
+        dump_core(verdict, machine)
         machine.verb('sysrq', 'deb', 'h')
         machine.verb('trigger', 'deb', 'nmi', '0')
         console.type('sleep 1; echo $(dmesg | grep -c "sysrq: HELP") keys, $(dmesg | grep -c "NMI received") NMI')

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+import core_file
 import served
 from served import boot
 
@@ -87,6 +88,8 @@ def life(verdict):
         shown = subprocess.run(['gdb', '-batch', '-nx', '-ex', 'bt', served.WORKER, core], capture_output=True,
                                check=False).stdout.decode()
         verdict.check('guest_main' in shown, f'gdb on the core file: {shown}')
+        for line in core_file.problems(core, 2, machine.json('list', 'uno')[0]['memory_kib'] >> 2):
+            verdict.check(False, line)
         verdict.check(machine.states()['uno'] != 'paused', 'dump-core left it paused')
 
         verdict.check(machine.verb('destroy', 'uno').returncode == 0, 'destroy')
