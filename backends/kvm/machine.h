@@ -101,7 +101,7 @@ struct pcpu {
 	uint64_t door_alone;         /* hypercalls the door answered by itself */
 	uint64_t exits[EXIT_KINDS];
 	uint64_t run_ns;       /* spent in KVM_RUN, when timed */
-};
+} __attribute__((aligned(64)));
 
 struct machine {
 	int kvm, vm, memfd;

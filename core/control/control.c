@@ -128,18 +128,20 @@ bool vcpu_get_status(const struct domain *d, unsigned id, struct vcpu_status *ou
 {
 	const struct vcpu *v = id < d->max_vcpus ? d->vcpu[id] : NULL;
 	struct vcpu_runstate_info runstate;
+	struct domain_stats st;
 
 	if (!v)
 		return false;
 	time_get_runstate(v, &runstate);
+	stats_read_vcpu(v, &st);
 	*out = (struct vcpu_status){
 		.doing = doing(v),
 		.pcpu = sched_pcpu(v),
 		.cpu_ns = runstate.time[RUNSTATE_running],
 		.waited_ns = runstate.time[RUNSTATE_runnable],
 		.affinity = READ_ONCE(v->sched.affinity) & cpu_all(),
-		.hypercalls = __atomic_load_n(&v->hypercalls, __ATOMIC_RELAXED),
-		.exits = __atomic_load_n(&v->exits, __ATOMIC_RELAXED),
+		.hypercalls = stats_hypercalls(&st),
+		.exits = stats_exits(&st),
 	};
 	return true;
 }
@@ -159,7 +161,6 @@ static uint64_t target_of(const struct domain *d, uint64_t pages)
 
 void domain_get_status(struct domain *d, struct domain_status *out)
 {
-	struct domain_stats st;
 	struct vcpu_status v;
 
 	*out = (struct domain_status){ .blocked = true };
@@ -169,16 +170,12 @@ void domain_get_status(struct domain *d, struct domain_status *out)
 		if (!vcpu_get_status(d, i, &v))
 			continue;
 		out->cpu_ns += v.cpu_ns;
+		out->hypercalls += v.hypercalls;
+		out->exits += v.exits;
 		out->online += v.doing != VCPU_OFFLINE;
 		out->running |= v.doing == VCPU_RUNS;
 		out->paused |= v.doing == VCPU_PAUSED;
 		if (v.doing != VCPU_BLOCKED && v.doing != VCPU_OFFLINE)
 			out->blocked = false;
 	}
-	stats_read(d, &st);
-	for (unsigned i = 0; i < STATS_HYPERCALLS; i++)
-		out->hypercalls += st.hypercall[i].count;
-	out->exits = out->hypercalls + st.soft_ints + st.kicks;
-	for (unsigned i = 0; i < ARRAY_SIZE(st.exceptions); i++)
-		out->exits += st.exceptions[i];
 }

@@ -155,7 +155,7 @@ static void deliver(struct vcpu *v)
 	if (READ_ONCE(v->arch.nmi_pending) && !v->arch.nmi_masked)
 		arch_deliver_nmi(v);
 	if (READ_ONCE(v->gate.vcpu_info->evtchn_upcall_pending) && vcpu_upcall_pending(v)) {
-		stat_inc(&v->domain->stats.upcalls);
+		stat_inc(&v->stats.upcalls);
 		arch_deliver_upcall(v);
 	}
 }
@@ -177,7 +177,7 @@ static bool run_once(struct vcpu *v)
 	plat_cpu_run(v, &t);
 	cpu_leave();
 	if (t.cause == TRAP_KICK) {
-		vcpu_exit(v, &v->domain->stats.kicks);
+		stat_inc(&v->stats.kicks);
 		timers_kicked();
 		return false;
 	}

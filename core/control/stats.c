@@ -36,14 +36,46 @@ const char *stats_hypercall_name(unsigned nr)
 	return hypercall_name(nr);
 }
 
-void stats_read(const struct domain *d, struct domain_stats *out)
+static void add(const struct vcpu *v, struct domain_stats *out)
 {
-	const uint64_t *from = (const uint64_t *)(const void *)&d->stats;
+	const uint64_t *from = (const uint64_t *)(const void *)&v->stats;
 	uint64_t *to = (uint64_t *)(void *)out;
 
 	_Static_assert(sizeof(*out) % sizeof(uint64_t) == 0, "nothing but 64-bit counters");
 	for (unsigned i = 0; i < sizeof(*out) / sizeof(*to); i++)
-		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+		to[i] += __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+}
+
+void stats_read(const struct domain *d, struct domain_stats *out)
+{
+	memset(out, 0, sizeof(*out));
+	for (unsigned i = 0; i < d->max_vcpus; i++)
+		if (d->vcpu[i])
+			add(d->vcpu[i], out);
+}
+
+void stats_read_vcpu(const struct vcpu *v, struct domain_stats *out)
+{
+	memset(out, 0, sizeof(*out));
+	add(v, out);
+}
+
+uint64_t stats_hypercalls(const struct domain_stats *st)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(st->hypercall); i++)
+		n += st->hypercall[i].count;
+	return n;
+}
+
+uint64_t stats_exits(const struct domain_stats *st)
+{
+	uint64_t n = stats_hypercalls(st) + st->soft_ints + st->kicks;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(st->exceptions); i++)
+		n += st->exceptions[i];
+	return n;
 }
 
 /* Where the lines go, and the one line being made. */

@@ -153,11 +153,10 @@ long hypercall_timed(struct vcpu *v, unsigned nr, struct hypercall_args *a, uint
 
 	ret = table[nr].fn ? table[nr].fn(v, a) : refuse(v, nr);
 
-	stat = &v->domain->stats.hypercall[nr];
+	stat = &v->stats.hypercall[nr];
 	now = plat_tsc();
-	vcpu_exit(v, &stat->count);
-	vcpu_count(&v->hypercalls);
-	__atomic_fetch_add(&stat->tsc, now - *clock, __ATOMIC_RELAXED);
+	stat_inc(&stat->count);
+	stat_add(&stat->tsc, now - *clock);
 	*clock = now;
 	return ret;
 }

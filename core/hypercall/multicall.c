@@ -82,7 +82,6 @@ long do_multicall(struct vcpu *v, struct hypercall_args *a)
 		return -XEN_EINVAL;
 	ret = run_list(v, a, &inner_tsc);
 	/* The parts are accounted under their own names; leave this one what it costs by itself. */
-	__atomic_fetch_sub(&v->domain->stats.hypercall[__HYPERVISOR_multicall].tsc, inner_tsc,
-			   __ATOMIC_RELAXED);
+	stat_add(&v->stats.hypercall[__HYPERVISOR_multicall].tsc, -inner_tsc);
 	return ret;
 }

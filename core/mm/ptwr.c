@@ -106,7 +106,7 @@ static bool emulate(struct vcpu *v, uint64_t va)
 	}
 	arch_insn_retire(v, &regs);
 	d->mm.ptwr_emulations++;
-	stat_inc(&d->stats.ptwr);
+	stat_inc(&v->stats.ptwr);
 	return true;
 }
 

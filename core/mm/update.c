@@ -200,7 +200,7 @@ long do_mmu_update(struct vcpu *v, struct hypercall_args *a)
 			break;
 	}
 	mm_unlock(d);
-	stat_add(&d->stats.mmu_updates, i);
+	stat_add(&v->stats.mmu_updates, i);
 	if (rc == -XEN_ERESTART) {
 		a->arg[0] += i * sizeof(batch[0]);
 		a->arg[1] = (count - i) | MMU_UPDATE_PREEMPTED;
@@ -272,7 +272,7 @@ static long update_va(struct vcpu *v, uint64_t va, uint64_t val, uint64_t flags)
 		     (unsigned long long)va);
 	if (rc)
 		return rc;
-	stat_inc(&d->stats.va_mappings);
+	stat_inc(&v->stats.va_mappings);
 	return flush_as_asked(v, va, flags);
 }
 

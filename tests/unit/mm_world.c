@@ -20,6 +20,8 @@ void world_machine(uint64_t frames)
 	/* What the heap keeps for later (one slab per class) is fetched before counting. */
 	p = heap_alloc(sizeof(struct vcpu));
 	heap_free(p);
+	p = heap_alloc(sizeof(struct domain));
+	heap_free(p);
 	free_at_start = buddy_free_frames();
 }
 

@@ -54,7 +54,7 @@ static void test_cli_sti(void **state)
 	assert_true(kernel_runs("fa"));
 	assert_true(kernel_runs("fb"));
 	assert_int_equal(fake.info.evtchn_upcall_mask, 0);
-	assert_int_equal(fake.d.stats.emulated[EMUL_CLI_STI], 2);
+	assert_int_equal(fake.v.stats.emulated[EMUL_CLI_STI], 2);
 	assert_false(user_runs("fa"));
 	assert_at(AT_GP);
 	fake.v.arch.iopl = 0;
@@ -84,7 +84,7 @@ static void test_umip(void **state)
 	fake.v.arch.ldt_entries = 1;
 	assert_true(kernel_runs("0f00c1"));
 	assert_int_equal(REGS->rcx, 0xe050);
-	assert_int_equal(fake.d.stats.emulated[EMUL_UMIP], 5);
+	assert_int_equal(fake.v.stats.emulated[EMUL_UMIP], 5);
 	REGS->rdi = 0x123456789000; /* sgdt (rdi): nothing is mapped there */
 	assert_false(user_runs("0f0107"));
 	assert_at(AT_PF);

@@ -59,7 +59,7 @@ static void dispatch(void **state)
 {
 	assert_int_equal(hypercall(__HYPERVISOR_xen_version, XENVER_version, 0, 0), 4 << 16 | 17);
 	assert_int_equal(v->gate.regs.rip, RIP);
-	assert_int_equal(d->stats.hypercall[__HYPERVISOR_xen_version].count, 1);
+	assert_int_equal(d->vcpu[0]->stats.hypercall[__HYPERVISOR_xen_version].count, 1);
 	assert_string_equal(hypercall_name(__HYPERVISOR_mmu_update), "mmu_update");
 	assert_null(hypercall_name(63));
 	assert_null(hypercall_name(100000));
@@ -129,8 +129,8 @@ static void multicall(void **state)
 	assert_int_equal((long)e[1].result, -XEN_ENOSYS);
 	assert_int_equal(e[2].result, 4096);
 	assert_int_equal(e[3].result, 0);
-	assert_int_equal(d->stats.hypercall[__HYPERVISOR_xen_version].count, 2);
-	assert_int_equal(d->stats.hypercall[__HYPERVISOR_multicall].count, 1);
+	assert_int_equal(d->vcpu[0]->stats.hypercall[__HYPERVISOR_xen_version].count, 2);
+	assert_int_equal(d->vcpu[0]->stats.hypercall[__HYPERVISOR_multicall].count, 1);
 	assert_int_equal(hypercall(__HYPERVISOR_multicall, 0, 0, 0), 0);
 }
 
@@ -185,7 +185,7 @@ static void multicall_is_preempted(void **state)
 	assert_true(traps > 3);
 	for (unsigned i = 0; i < 64; i++)
 		assert_int_equal(e[i].result, 4 << 16 | 17);
-	assert_int_equal(d->stats.hypercall[__HYPERVISOR_xen_version].count, 64);
+	assert_int_equal(d->vcpu[0]->stats.hypercall[__HYPERVISOR_xen_version].count, 64);
 }
 
 /*
@@ -211,7 +211,7 @@ static void multicall_yields_to_events(void **state)
 		assert_true(v->gate.regs.rsi < before);
 	}
 	assert_int_equal(v->gate.regs.rax, 0);
-	assert_int_equal(d->stats.hypercall[__HYPERVISOR_xen_version].count, 8);
+	assert_int_equal(d->vcpu[0]->stats.hypercall[__HYPERVISOR_xen_version].count, 8);
 }
 
 /* An entry that itself wants to be continued is entered again with its new arguments. */
@@ -477,7 +477,7 @@ static void statistics(void **state)
 	tp.tsc_step = tp.info.tsc_khz / 100; /* 10 us per look at the clock */
 	for (unsigned i = 0; i < 3; i++)
 		hypercall(__HYPERVISOR_xen_version, XENVER_version, 0, 0);
-	d->stats.exceptions[14] = 5;
+	d->vcpu[0]->stats.exceptions[14] = 5;
 	stats_print(d, collect, NULL);
 	assert_non_null(strstr(printed, "xen_version"));
 	assert_non_null(strstr(printed, "page fault"));

@@ -110,7 +110,7 @@ static void alone_is_left_alone(void **state)
 	assert_true(tp.calls[TP_TIMER_SET] <= 1);
 	assert_int_equal(tp.calls[TP_POLL], 30000);
 	assert_int_equal(tp.calls[TP_IDLE], 0);
-	assert_int_equal(d->stats.kicks, 30000);
+	assert_int_equal(d->vcpu[0]->stats.kicks, 30000);
 }
 
 static void yields(struct vcpu *on, struct trap *t)
@@ -179,7 +179,7 @@ static void blocks_until_an_event(void **state)
 	assert_int_equal(idles, 3);
 	assert_true(v->time.runstate_ns[RUNSTATE_blocked] >= 2000000);
 	assert_int_equal(tp.calls[TP_SWITCH], 2); /* its state stayed loaded while it slept */
-	assert_int_equal(d->stats.upcalls, 1);
+	assert_int_equal(d->vcpu[0]->stats.upcalls, 1);
 }
 
 static void block_sees_what_is_pending(void **state)

@@ -47,7 +47,7 @@ static void test_frame_kernel(void **state)
 	assert_true(REGS->rflags & X86_FL_DF);
 	assert_true(REGS->rflags & X86_FL_IF);
 	assert_int_equal(fake.info.evtchn_upcall_mask, 1);
-	assert_int_equal(fake.d.stats.exceptions[X86_DE], 1);
+	assert_int_equal(fake.v.stats.exceptions[X86_DE], 1);
 }
 
 /* From user mode: on the kernel's stack, GS bases exchanged, error code in its place. */
@@ -174,7 +174,7 @@ static void test_syscall_user(void **state)
 	assert_int_equal(frame()[6], FLAT_USER_SS64);
 	assert_false(REGS->rflags & X86_FL_DF);
 	assert_int_equal(fake.info.evtchn_upcall_mask, 1);
-	assert_int_equal(fake.d.stats.guest_syscalls, 1);
+	assert_int_equal(fake.v.stats.guest_syscalls, 1);
 	assert_int_equal(fake.hypercalls, 0);
 }
 
@@ -284,7 +284,7 @@ static void test_soft_int(void **state)
 	arch_handle_trap(&fake.v, &t);
 	assert_at_handler(HANDLER + 32);
 	assert_int_equal(frame()[3], USER_CODE);
-	assert_int_equal(fake.d.stats.soft_ints, 4);
+	assert_int_equal(fake.v.stats.soft_ints, 4);
 }
 
 /* int3 in 32-bit code, where a host gives #UD; and a real ud2 stays one. */

@@ -487,22 +487,22 @@ class Stats(Command):
 
     def show(self, argument):
         d = domain(argument)
-        stats = d['stats']
+        stats = [d['vcpu'][i]['stats'] for i in range(int(d['max_vcpus'])) if int(d['vcpu'][i])]
         yield f"d{int(d['id'])}: hypercalls"
         names = symbol('dispatch.c::table')
-        calls = stats['hypercall']
-        for i in range(calls.type.range()[1] + 1):
-            count = int(calls[i]['count'])
+        for i in range(names.type.range()[1] + 1):
+            count = sum(int(s['hypercall'][i]['count']) for s in stats)
             if count:
                 name = names[i]['name']
                 yield f"  {name.string() if int(name) else f'hypercall {i}':<28} {count:12}"
         yield 'exceptions'
         for i in range(32):
-            if int(stats['exceptions'][i]):
-                yield f"  {'vector ' + str(i):<28} {int(stats['exceptions'][i]):12}"
+            count = sum(int(s['exceptions'][i]) for s in stats)
+            if count:
+                yield f"  {'vector ' + str(i):<28} {count:12}"
         yield 'others'
         for name in ('guest_syscalls', 'soft_ints', 'kicks', 'upcalls', 'mmu_updates', 'va_mappings', 'ptwr'):
-            yield f"  {name.replace('_', ' '):<28} {int(stats[name]):12}"
+            yield f"  {name.replace('_', ' '):<28} {sum(int(s[name]) for s in stats):12}"
 
 
 class Log(Command):

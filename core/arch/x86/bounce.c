@@ -168,7 +168,7 @@ void inject_soft_int(struct vcpu *v, unsigned vector)
 		.rip = ti->address, .mask_events = TI_GET_IF(ti), .what = "software interrupt",
 	};
 
-	vcpu_exit(v, &v->domain->stats.soft_ints);
+	stat_inc(&v->stats.soft_ints);
 	bounce_to_kernel(v, &b);
 }
 

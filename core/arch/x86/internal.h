@@ -63,7 +63,7 @@ bool cpuid_is_intel(void);
 
 static inline void count_emulated(struct vcpu *v, enum emul_kind kind)
 {
-	stat_inc(&v->domain->stats.emulated[kind]);
+	stat_inc(&v->stats.emulated[kind]);
 }
 
 static inline uint64_t assist(const struct vcpu *v, unsigned type)

@@ -34,7 +34,7 @@ static void user_syscall(struct vcpu *v, bool compat)
 		arch_inject_exception(v, X86_UD, 0, 0);
 		return;
 	}
-	stat_inc(&v->domain->stats.guest_syscalls);
+	stat_inc(&v->stats.guest_syscalls);
 	g->regs.cs = compat ? FLAT_USER_CS32 : FLAT_USER_CS64;
 	g->regs.ss = FLAT_USER_SS;
 	if (bounce_to_kernel(v, &b))
@@ -53,7 +53,7 @@ static bool user_sysenter(struct vcpu *v)
 
 	if (!b.rip || gate_kernel_mode(g))
 		return false;
-	stat_inc(&v->domain->stats.guest_syscalls);
+	stat_inc(&v->stats.guest_syscalls);
 	g->regs.rip = 0;
 	g->regs.cs = 3;
 	g->regs.rsp = 0;
@@ -174,7 +174,7 @@ static void handle_exception(struct vcpu *v, const struct trap *t)
 		domain_crash(v, "trap with vector %u from the home", t->vector);
 		return;
 	}
-	vcpu_exit(v, &v->domain->stats.exceptions[t->vector]);
+	stat_inc(&v->stats.exceptions[t->vector]);
 	switch (t->vector) {
 	case X86_PF:
 		handle_page_fault(v, t);

@@ -27,8 +27,8 @@ struct vcpu {
 	struct vcpu_event event;
 	struct vcpu_time time;
 	struct vcpu_sched sched;
-	uint64_t hypercalls, exits; /* so far, as stats.h counts them for the domain; written by who works for it */
 	void *plat; /* the home's */
+	struct domain_stats stats;
 };
 
 enum domain_state { DOM_BUILDING, DOM_RUNNING, DOM_SHUTDOWN, DOM_DYING };
@@ -54,7 +54,6 @@ struct domain {
 	struct domain_grant *grant;
 	struct domain_store *store;
 	struct domain_console *console;
-	struct domain_stats stats;
 	uint8_t gate_slow; /* GATE_SLOW_* of all its virtual CPUs, those to come as well */
 	unsigned log_budget; /* guest-triggered lines left in this second */
 	uint64_t log_epoch;
@@ -92,18 +91,5 @@ bool domain_gate_slow(struct domain *d, uint8_t reason);
 
 /** current_vcpu() - the virtual CPU this physical CPU is working for, NULL outside one. */
 struct vcpu *current_vcpu(void);
-
-/** vcpu_count() - add one to @own, a counter of a virtual CPU, by whoever works for it. */
-static inline void vcpu_count(uint64_t *own)
-{
-	__atomic_store_n(own, *own + 1, __ATOMIC_RELAXED);
-}
-
-/** vcpu_exit() - @v left the guest for what @counter of its domain counts. */
-static inline void vcpu_exit(struct vcpu *v, uint64_t *counter)
-{
-	stat_inc(counter);
-	vcpu_count(&v->exits);
-}
 
 #endif

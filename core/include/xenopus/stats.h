@@ -11,6 +11,7 @@ struct hypercall_stat {
 	uint64_t count, tsc; /* calls (multicall parts too), time-stamp ticks spent in the handler */
 };
 
+/** struct domain_stats - of one virtual CPU (vcpu.stats), or, by stats_read(), of all of a domain together. */
 struct domain_stats {
 	struct hypercall_stat hypercall[STATS_HYPERCALLS];
 	uint64_t exceptions[32];
@@ -19,10 +20,10 @@ struct domain_stats {
 	uint64_t ptwr, mmu_updates, va_mappings;
 };
 
-/** stat_add() - counters are shared by all virtual CPUs of a domain. */
+/** stat_add() - to a counter of a virtual CPU, by whoever works for it; others may read. */
 static inline void stat_add(uint64_t *counter, uint64_t n)
 {
-	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
 }
 
 static inline void stat_inc(uint64_t *counter)
@@ -32,6 +33,12 @@ static inline void stat_inc(uint64_t *counter)
 
 /** stats_read() - @d's counters while it may run: each is right, but not all are of one moment. */
 void stats_read(const struct domain *d, struct domain_stats *out);
+/** stats_read_vcpu() - the same of one virtual CPU. */
+struct vcpu;
+void stats_read_vcpu(const struct vcpu *v, struct domain_stats *out);
+/** stats_hypercalls() - all of them, parts of multicalls too. stats_exits() - what made the guest leave ring 3. */
+uint64_t stats_hypercalls(const struct domain_stats *st);
+uint64_t stats_exits(const struct domain_stats *st);
 
 /** stats_hypercall_name() - "mmu_update", ... or NULL for numbers without a name. */
 const char *stats_hypercall_name(unsigned nr);
