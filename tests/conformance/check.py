@@ -20,7 +20,8 @@ TIMEOUT = 100
 # Of a guest with little memory, so that many can be tested at once.
 OPTIONS = ['--memory', '64']
 # Some have a subject that needs more.
-MORE = {'conformance-smp': ['--vcpus', '4'], 'hostile-chaos': ['--vcpus', '4', '--pcpus', '2', '--audit', '401']}
+MORE = {'conformance-smp': ['--vcpus', '4'], 'conformance-stale': ['--vcpus', '4'],
+        'hostile-chaos': ['--vcpus', '4', '--pcpus', '2', '--audit', '401']}
 BROKEN = re.compile(r'(Address|Leak|Thread)Sanitizer|runtime error:|assertion|Assertion|: BUG\b|Aborted|mm audit|panic')
 
 
