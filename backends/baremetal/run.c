@@ -77,9 +77,9 @@ static void show_info(struct vcpu *v, struct metal_vcpu *m)
 /* With PCIDs a load of CR3 flushes nothing, so what is to be flushed is. */
 static void load_tables(struct percpu *p, const struct vcpu *v, uint64_t cr3)
 {
-	bool flush = READ_ONCE(p->flush);
+	/* In one step: what another CPU asks for from here on is not for this flush, and must not be forgotten. */
+	bool flush = READ_ONCE(p->flush) && __atomic_exchange_n(&p->flush, false, __ATOMIC_SEQ_CST);
 
-	WRITE_ONCE(p->flush, false); /* before the flush: a request in between is honoured by it */
 	if (use_pcid && flush)
 		invpcid(INVPCID_ALL_LOCAL, 0, 0);
 	p->cr3 = cr3;

@@ -30,7 +30,9 @@ const char guest_topic[] = "stale";
 #define SLOTS	 6u
 #define FRAMES	 (SLOTS + 4u)
 #define DEEDS	 150u /* of each virtual CPU */
-#define ACCESSES 12u  /* between two deeds */
+#define LOOKS	 2000u /* between two deeds, ... */
+#define FAULTS	 6u    /* ... unless so many of them fault, which costs more */
+#define PAUSE	 UINT64_C(200000) /* ns: time for others to do what they should not be able to */
 #define PATTERN	 UINT64_C(0x5a0)
 #define NOTHING	 (-1)
 #define PATIENCE UINT64_C(90000000000) /* ns; for machines that are emulated beside others */
@@ -312,8 +314,10 @@ static void change(struct worker *w, struct slot *s)
 		flush_everywhere(w, s);
 	if (old != NOTHING)
 		lay_down(w, &frames[old], how);
-	if (how != PLAIN)
+	if (how != PLAIN) {
+		delay(PAUSE);
 		flush_everywhere(w, s);
+	}
 	__atomic_add_fetch(&s->version, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -353,6 +357,14 @@ static void look(struct worker *w, unsigned cpu, const struct slot *s)
 		w->stale_read += !mapped || value != tag;
 }
 
+static void look_around(struct worker *w, unsigned cpu)
+{
+	unsigned before = w->faults;
+
+	for (unsigned i = 0; i < LOOKS && w->faults - before < FAULTS; i++)
+		look(w, cpu, &slots[roll(w, SLOTS)]);
+}
+
 static void work(unsigned cpu)
 {
 	struct worker *w = &workers[cpu];
@@ -361,8 +373,7 @@ static void work(unsigned cpu)
 	for (unsigned i = 0; i < DEEDS; i++) {
 		struct slot *s = &slots[roll(w, SLOTS)];
 
-		for (unsigned j = 0; j < ACCESSES; j++)
-			look(w, cpu, &slots[roll(w, SLOTS)]);
+		look_around(w, cpu);
 		if (__atomic_exchange_n(&s->held, 1, __ATOMIC_ACQUIRE))
 			continue;
 		if (roll(w, 4))
