@@ -5,6 +5,7 @@
 usage: test_verbs.py CASE, one of: life, schedulers, actions, refusals, config, churn, ending
 """
 
+import json
 import os
 import re
 import subprocess
@@ -337,6 +338,19 @@ def ending(verdict):
         machine.process.terminate()
         time.sleep(0.5)
         verdict.check(machine.end() == 0, 'the second signal')
+    # While a domain is being made, and while core files are being written.
+    for n in range(4):
+        with served.Machine() as machine:
+            machine.create('big', memory=128, arguments='touch,echo')
+            client = served.Client(machine)
+            for name, method, params in (('new', 'create', {'name': 'new', 'kernel': served.WORKER, 'memory': 64}),
+                                         ('big', 'dump-core', {'domain': 'big', 'file': machine.path('core')})):
+                client.send(json.dumps({'jsonrpc': '2.0', 'id': name, 'method': f'domain.{method}',
+                                        'params': params}).encode() + b'\n')
+            time.sleep(0.004 * n)
+            verdict.check(machine.end() == 0, f'ending {n}: the machine did not end well')
+            left = [machine.path('core')] if os.path.exists(machine.path('core')) else []
+            verdict.check(all(os.path.getsize(path) > 1 << 27 for path in left), f'ending {n}: half a core file')
 
 
 def main():
