@@ -209,8 +209,3 @@ void plat_base_changed(struct vcpu *v)
 	cr3_write(root);
 	p->cr3 = root;
 }
-
-void plat_cache_flush(void)
-{
-	__asm__ volatile("wbinvd" : : : "memory");
-}

@@ -161,11 +161,6 @@ void plat_base_changed(struct vcpu *v)
 {
 }
 
-void plat_cache_flush(void)
-{
-	/* Guest memory is ordinary cached memory of this process and no device looks past the caches. */
-}
-
 static void run_stub(struct pcpu *p, struct kvcpu *k, unsigned offset)
 {
 	struct kvm_sregs *s = k->sregs;

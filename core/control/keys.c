@@ -5,6 +5,7 @@
  * Nothing here changes a domain; only S asks something of them.
  */
 #include <xenopus/control.h>
+#include <xenopus/cpu.h>
 #include <xenopus/domain.h>
 #include <xenopus/platform.h>
 
@@ -59,9 +60,17 @@ static void show_domain(const struct out *o, struct domain *d)
 	}
 }
 
+/* Registers of one that runs are in its processor, which puts them down when it comes round its loop. */
+static void each_at_rest(const struct out *o, void (*fn)(const struct out *o, struct domain *d))
+{
+	cpu_stop_others();
+	each_domain(o, fn);
+	cpu_resume_others();
+}
+
 static void key_domains(const struct out *o)
 {
-	each_domain(o, show_domain);
+	each_at_rest(o, show_domain);
 }
 
 static void show_registers(const struct out *o, struct domain *d)
@@ -73,7 +82,7 @@ static void show_registers(const struct out *o, struct domain *d)
 
 static void key_registers(const struct out *o)
 {
-	each_domain(o, show_registers);
+	each_at_rest(o, show_registers);
 }
 
 static void show_stats(const struct out *o, struct domain *d)

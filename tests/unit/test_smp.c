@@ -173,6 +173,24 @@ static void idle(void)
 	sched_yield();
 }
 
+static unsigned lines;
+
+static void one_more(void *opaque, const char *text)
+{
+	lines++;
+}
+
+/* On CPU 0 somebody asks now and then what all of them are doing. */
+static void curious(void)
+{
+	static unsigned polls;
+
+	if (plat_cpu_id() || ++polls % 64)
+		return;
+	debug_key('0', one_more, NULL);
+	debug_key('q', one_more, NULL);
+}
+
 static void *cpu(void *arg)
 {
 	unsigned id = (unsigned)(uintptr_t)arg;
@@ -201,12 +219,14 @@ static void hypercalls_of_many(void **state)
 	tp.threaded = true;
 	tp.run = guest;
 	tp.idle = idle;
+	tp.poll = curious;
 	time_init();
 	for (unsigned i = 0; i < PCPUS; i++)
 		assert_int_equal(pthread_create(&thread[i], NULL, cpu, (void *)(uintptr_t)i), 0);
 	for (unsigned i = 0; i < PCPUS; i++)
 		pthread_join(thread[i], NULL);
 	tp.threaded = false;
+	assert_in_range(lines, 100, ~0u);
 	for (unsigned i = 0; i < ARRAY_SIZE(done_well); i++)
 		assert_in_range(done_well[i], 100, ROUNDS);
 	for (unsigned i = 0; i < DOMAINS; i++) {

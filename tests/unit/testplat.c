@@ -203,11 +203,6 @@ void plat_base_changed(struct vcpu *v)
 	(void)v;
 }
 
-void plat_cache_flush(void)
-{
-	record(TP_CACHE_FLUSH, 0, 0, 0, 0);
-}
-
 /* ---- running guests ---- */
 
 static _Thread_local unsigned thread_cpu;

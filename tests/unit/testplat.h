@@ -23,7 +23,6 @@ enum tp_call {
 	TP_PT_ENTER,  /* mfn, level */
 	TP_PT_LEAVE,  /* mfn, level */
 	TP_TLB_FLUSH, /* pcpus, what, va */
-	TP_CACHE_FLUSH,
 	TP_RUN,		 /* domain id, vcpu id */
 	TP_SWITCH,	 /* from, to (pointers) */
 	TP_DESCRIPTORS,	 /* domain id, vcpu id */

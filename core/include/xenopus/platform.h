@@ -104,9 +104,6 @@ void plat_tlb_flush(uint64_t pcpus, enum plat_flush what, uint64_t va);
  */
 void plat_base_changed(struct vcpu *v);
 
-/** plat_cache_flush() - write back and invalidate caches (WBINVD) on this physical CPU. */
-void plat_cache_flush(void);
-
 /* ---- running guests ---- */
 
 enum trap_cause {
