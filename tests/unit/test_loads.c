@@ -165,7 +165,7 @@ static void test_m2p(void **state)
 	/* A host may have something of its own there. */
 	load_from(RESERVED_VIRT_START, error | PFEC_PRESENT | PFEC_RSVD);
 	assert_int_equal(regs->rax, 0);
-	assert_int_equal(fake.d.stats.emulated[EMUL_M2P], 2);
+	assert_int_equal(fake.v.stats.emulated[EMUL_M2P], 2);
 
 	/* Behind the table; a write; another slot; user mode; and where the guest sees the table itself. */
 	load_from(RESERVED_VIRT_START + PAGE_SIZE - 4, error);
@@ -181,7 +181,7 @@ static void test_m2p(void **state)
 	fake_user();
 	fake_trap(X86_PF, error, RESERVED_VIRT_START);
 	assert_int_equal(regs->rip, KERNEL_CODE + 0x80);
-	assert_int_equal(fake.d.stats.emulated[EMUL_M2P], 2);
+	assert_int_equal(fake.v.stats.emulated[EMUL_M2P], 2);
 }
 
 int main(void)
