@@ -613,6 +613,37 @@ static void test_context(void **state)
 	assert_int_equal(tp_vcpu(&fake.v)->fpu[0], 0);
 }
 
+/* What was taken is what is told, but for what cannot be as it was asked for. */
+static void test_context_told(void **state)
+{
+	struct vcpu_guest_context told;
+
+	good_context();
+	ctx.user_regs.rax = 7;
+	assert_int_equal(arch_set_context(&fake.v, &ctx), 0);
+	arch_get_context(&fake.v, &told);
+	assert_int_equal(told.flags & (VGCF_in_kernel | VGCF_syscall_disables_events | VGCF_failsafe_disables_events),
+			 ctx.flags);
+	assert_int_equal(told.user_regs.rip, ctx.user_regs.rip);
+	assert_int_equal(told.user_regs.rsp, ctx.user_regs.rsp);
+	assert_int_equal(told.user_regs.rax, 7);
+	assert_int_equal(told.user_regs.cs, 0xe033);
+	assert_int_equal(told.user_regs.rflags & X86_FL_IOPL, X86_FL_IOPL);
+	assert_int_equal(told.kernel_sp, ctx.kernel_sp);
+	assert_int_equal(told.ctrlreg[0], ctx.ctrlreg[0]);
+	assert_int_equal(told.ctrlreg[1], ctx.ctrlreg[1]);
+	assert_int_equal(told.ctrlreg[3], ctx.ctrlreg[3]);
+	assert_int_equal(told.fs_base, ctx.fs_base);
+	assert_int_equal(told.gs_base_kernel, ctx.gs_base_kernel);
+	assert_int_equal(told.gs_base_user, ctx.gs_base_user);
+	assert_int_equal(told.trap_ctxt[14].address, HANDLER);
+	arch_toggle_mode(&fake.v);
+	arch_get_context(&fake.v, &told);
+	assert_int_equal(told.flags & VGCF_in_kernel, 0);
+	assert_int_equal(told.gs_base_kernel, ctx.gs_base_kernel);
+	assert_int_equal(told.gs_base_user, ctx.gs_base_user);
+}
+
 /* The FPU's state is taken when it is said to be there. */
 static void test_context_fpu(void **state)
 {
@@ -692,7 +723,7 @@ int main(void)
 		T(test_soft_int), T(test_compat_int3), T(test_nm), T(test_db), T(test_upcall_nmi),
 		T(test_failsafe), T(test_iret_user), T(test_iret_kernel), T(test_iret_bad),
 		T(test_set_trap_table), T(test_callbacks), T(test_segment_bases),
-		T(test_debug_registers), T(test_context), T(test_context_fpu), T(test_context_bad), T(test_dump),
+		T(test_debug_registers), T(test_context), T(test_context_told), T(test_context_fpu), T(test_context_bad), T(test_dump),
 	};
 
 	return cmocka_run_group_tests_name("traps", tests, NULL, NULL);
