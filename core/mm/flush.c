@@ -12,7 +12,8 @@
  *
  * Every domain has such a clock, for what its own frames become; domains that flush do not meet in memory. For
  * frames that leave their domain there is one of the machine: they are marked FF_STALE, and whoever gets the
- * first of them pays for the flush that does for all. A flush of all CPUs counts for both.
+ * first of them pays for the flush that does for all, of those CPUs only that had the domain: a guest that gives
+ * and takes all the time shall not stop the others each time. A flush of all CPUs counts for both.
  *
  * Times are 16 bits and compared by their distance. A CPU that does not flush for long is made to before
  * the distance grows ambiguous; a frame's time may be older than that, and then costs a flush too many.
@@ -144,9 +145,11 @@ void flush_before_new_owner(struct frame *f)
 {
 	uint64_t pcpus;
 
+	pcpus = f->held | (uint64_t)f->held_type << 32;
+	f->held = f->held_type = 0;
 	if (!(f->flags & FF_STALE))
 		return;
-	pcpus = behind(&machine_times, cpu_all(), f->epoch);
+	pcpus = behind(&machine_times, pcpus, f->epoch);
 	if (pcpus)
 		flush_tlb(NULL, pcpus);
 	f->flags &= (uint8_t)~FF_STALE;

@@ -114,6 +114,8 @@ void frame_assign(struct domain *d, uint64_t n, unsigned order)
 
 void frame_return(struct frame *f, const struct domain *d)
 {
+	/* Before flush_freed(): whoever loads @d from here on has never seen the frame. */
+	uint64_t cpus = d ? flush_domain_cpus(d) : cpu_all();
 	mfn_t mfn = frame_mfn(f);
 
 	ASSERT(f->count == 0 && f->type_count == 0 && !(f->flags & (FF_PARTIAL | FF_PINNED)));
@@ -122,7 +124,8 @@ void frame_return(struct frame *f, const struct domain *d)
 	f->type = FT_NONE;
 	f->flags = FF_DIRTY | (f->flags & FF_STALE);
 	frame_set_owner(f, NULL);
-	f->held = f->held_type = 0;
+	f->held = (uint32_t)cpus;
+	f->held_type = (uint32_t)(cpus >> 32);
 	m2p_set(mfn, INVALID_M2P_ENTRY);
 	buddy_free(mfn.n);
 }

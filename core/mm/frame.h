@@ -59,7 +59,8 @@ enum frame_kind { FK_RESERVED = 0, FK_FREE, FK_HEAP, FK_SHARED, FK_DOMAIN, FK_OR
  * @next, @prev: frame numbers in the list this frame is on, 0: end
  * @owner: NULL for the core's and orphans
  * @held, @held_type: those of count and type_count taken through mm_get_frame(),
- *mm_get_frame_type() and mm_map_shared(); only the audit needs them
+ *mm_get_frame_type() and mm_map_shared(); only the audit needs them. FREE and FF_STALE: the CPUs whose TLBs may remember
+ *it, lower and upper half
  */
 struct frame {
 	uint32_t count;

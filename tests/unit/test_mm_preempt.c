@@ -11,6 +11,7 @@
 
 #include "mm_world.h"
 #include "../../core/mm/frame.h"
+#include <xen/memory.h>
 
 static struct world w;
 
@@ -209,6 +210,33 @@ static void flush_on_type_change(void **state)
 	assert_int_equal(tp.calls[TP_TLB_FLUSH], 3);
 }
 
+/* A domain gives a frame back and takes one: CPUs it was not on are left alone. */
+static void flush_of_own_cpus(void **state)
+{
+	struct xen_memory_reservation *r = world_ptr(&w, 1);
+	uint64_t *list = world_ptr(&w, 2), mfn = w.p2m[50];
+	const struct tp_record *flush;
+
+	(void)state;
+	tp.info.pcpus = 3;
+	assert_int_equal(world_va_mapping(&w, world_va(50), 0, 0), 0);
+	memset(r, 0, sizeof(*r));
+	r->nr_extents = 1;
+	r->domid = DOMID_SELF;
+	r->extent_start.p = (void *)(uintptr_t)world_va(2);
+	*list = mfn;
+	testplat_clear();
+	assert_int_equal(world_call(&w, __HYPERVISOR_memory_op, XENMEM_decrease_reservation, world_va(1), 0, 0), 1);
+	*list = 50;
+	assert_int_equal(world_call(&w, __HYPERVISOR_memory_op, XENMEM_populate_physmap, world_va(1), 0, 0), 1);
+	assert_int_equal(*list, mfn);
+	flush = testplat_last(TP_TLB_FLUSH);
+	assert_non_null(flush);
+	assert_int_equal(flush->arg[0], 1);
+	assert_int_equal(tp.calls[TP_TLB_FLUSH], 1);
+	tp.info.pcpus = 1;
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -218,6 +246,7 @@ int main(void)
 		TEST(table_of_partial_one),
 		TEST(failed_validation),
 		TEST(flush_on_type_change),
+		TEST(flush_of_own_cpus),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
