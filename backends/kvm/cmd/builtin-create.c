@@ -61,9 +61,12 @@ int cmd_create(int argc, char **argv)
 	if (!v.json && !quiet)
 		printf("Parsing config from %s\n", file);
 	fflush(stdout);
-	result = verb_call(&v, "domain.create", params);
-	if (!result)
-		return verb_close(&v, STATUS_FAILED);
+	result = client_call(&v.c, "domain.create", params, &error);
+	if (!result) {
+		g_autofree char *line = xlcfg_blame(file, more_lines, error->message);
+
+		return verb_close(&v, cmd_error(STATUS_FAILED, "%s", line));
+	}
 	verb_print_json(&v, result);
 	if (console) {
 		g_autofree char *id = g_strdup_printf("%d", (int)verb_int(json_node_get_object(result), "id"));

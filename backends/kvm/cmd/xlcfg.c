@@ -12,7 +12,8 @@
 
 #include "xlcfg.h"
 
-#define MAX_SIZE (1u << 20)
+#define MAX_SIZE     (1u << 20)
+#define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789"
 
 /* The archive's reader of three-valued keys, which nothing here calls, wants it of libxl. */
 void libxl_defbool_set(libxl_defbool *db, bool b)
@@ -135,7 +136,7 @@ static GArray *find_places(const char *text)
 			start = false;
 			p = skip_string(p, &line);
 		} else if (start && !depth && (g_ascii_isalpha(*p) || *p == '_')) {
-			size_t n = strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
+			size_t n = strspn(p, NAME_LETTERS);
 			struct place at = { g_strndup(p, n), line };
 
 			g_array_append_val(places, at);
@@ -427,4 +428,19 @@ JsonObject *xlcfg_read(const char *path, char *const *more, void (*warn)(const c
 		return r.params;
 	json_object_unref(r.params);
 	return NULL;
+}
+
+char *xlcfg_blame(const char *path, char *const *more, const char *complaint)
+{
+	struct reading r = { .path = path };
+	g_autofree char *text = read_text(&r, more);
+	g_autofree char *key = g_strndup(complaint, strspn(complaint, NAME_LETTERS));
+	unsigned line;
+
+	if (!text)
+		return g_strdup(complaint);
+	r.places = find_places(text);
+	line = line_of(&r, key);
+	g_array_unref(r.places);
+	return line && line <= r.lines ? g_strdup_printf("%s:%u: %s", path, line, complaint) : g_strdup(complaint);
 }

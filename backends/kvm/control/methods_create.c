@@ -58,26 +58,31 @@ static bool good_cpus(const char *text)
 	return true;
 }
 
-/* What one param cannot say: returns NULL or what is wrong. */
-static const char *check(struct guest_config *c, const char *const on[5], const char *uuid)
+/* What one param cannot say: returns NULL or what is wrong; free it with g_free(). */
+static char *check(struct guest_config *c, const char *const on[5], const char *uuid)
 {
+	static const char *const keys[5] = { [SHUTDOWN_poweroff] = "on_poweroff", [SHUTDOWN_reboot] = "on_reboot",
+					     [SHUTDOWN_suspend] = "on_suspend", [SHUTDOWN_crash] = "on_crash",
+					     [SHUTDOWN_watchdog] = "on_watchdog" };
+
 	if (!g_path_is_absolute(c->kernel) || (c->ramdisk && !g_path_is_absolute(c->ramdisk)))
-		return "kernel and ramdisk must be absolute paths";
+		return g_strdup("kernel and ramdisk must be absolute paths");
 	if (c->maxmem && c->maxmem < c->memory)
-		return "maxmem is less than memory";
+		return g_strdup("maxmem is less than memory");
 	if (c->maxvcpus && c->maxvcpus < c->vcpus)
-		return "maxvcpus is less than vcpus";
+		return g_strdup("maxvcpus is less than vcpus");
 	if (c->cpus && !good_cpus(c->cpus))
-		return "cpus must be numbers and ranges, as in 0-2,5, or all; one for each virtual CPU behind semicolons";
+		return g_strdup("cpus must be numbers and ranges, as in 0-2,5, or all; one for each virtual CPU behind "
+				"semicolons");
 	if (uuid && !parse_uuid(uuid, c->uuid))
-		return "uuid must look like 01234567-89ab-cdef-0123-456789abcdef";
+		return g_strdup("uuid must look like 01234567-89ab-cdef-0123-456789abcdef");
 	c->has_uuid = uuid;
 	for (unsigned i = 0; i < 5; i++) {
 		int action = on[i] ? find_action(on[i]) : (int)c->on[i];
 
 		if (action < 0)
-			return "on_poweroff, on_reboot, on_crash, on_watchdog: give destroy, restart, rename-restart, "
-			       "preserve, coredump-destroy or coredump-restart";
+			return g_strdup_printf("%s of \"%.32s\": give destroy, restart, rename-restart, preserve, "
+					       "coredump-destroy or coredump-restart", keys[i], on[i]);
 		c->on[i] = (enum guest_action)action;
 	}
 	return NULL;
@@ -86,7 +91,8 @@ static const char *check(struct guest_config *c, const char *const on[5], const 
 void method_create(struct request *rq, JsonObject *params)
 {
 	g_autoptr(guest_config) c = guest_config_new();
-	const char *name, *kernel, *ramdisk = NULL, *cmdline = NULL, *uuid = NULL, *cpus = NULL, *on[5] = { NULL }, *wrong;
+	const char *name, *kernel, *ramdisk = NULL, *cmdline = NULL, *uuid = NULL, *cpus = NULL, *on[5] = { NULL };
+	g_autofree char *wrong = NULL;
 	gint64 memory = c->memory, maxmem = 0, vcpus = c->vcpus, maxvcpus = 0, weight = 0, cap = 0;
 	bool paused = false;
 	const struct param table[] = {
