@@ -64,7 +64,7 @@ def dump_core(verdict, machine):
     if vmlinux and shutil.which('crash'):
         shown = subprocess.run(['crash', '-s', vmlinux, core], input=b'sys\nbt -a\nlog\n', capture_output=True,
                                check=False).stdout.decode(errors='replace')
-        for words in ('RELEASE: ', 'start_kernel', 'Hypervisor detected: Xen PV'):
+        for words in ('RELEASE: ', '#0 [', 'Hypervisor detected: Xen PV'):
             verdict.check(words in shown, f'crash: no {words}: {shown[:2000]}')
     os.unlink(core)
 
