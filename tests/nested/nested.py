@@ -92,14 +92,14 @@ def build_initramfs(output, files, jobs, modules):
     subprocess.run([sys.executable, mkcpio, output] + arguments, check=True)
 
 
-def run(files, jobs, memory=1024, limit=600):
+def run(files, jobs, memory=1024, limit=600, cpus=1):
     """Boot the machine, run all jobs, and return {name: Result}. Prints the serial line as it comes."""
     kernel, modules = kernel_files()
     with tempfile.TemporaryDirectory(prefix='xenopus-nested-') as scratch:
         initramfs = os.path.join(scratch, 'l1.cpio')
         build_initramfs(initramfs, files, jobs, modules)
         command = [
-            'qemu-system-x86_64', '-accel', 'tcg', '-cpu', 'max,+svm', '-m', str(memory),
+            'qemu-system-x86_64', '-accel', 'tcg', '-cpu', 'max,+svm', '-m', str(memory), '-smp', str(cpus),
             '-display', 'none', '-nodefaults', '-serial', 'stdio', '-no-reboot',
             '-kernel', uncompressed(kernel, scratch), '-initrd', initramfs,
             # No mitigations, no noise: every instruction saved is an emulated one.

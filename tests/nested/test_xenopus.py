@@ -3,6 +3,7 @@
 """Xenopus under kvm-amd in the emulated machine: guests of our own, or the stock Debian kernel.
 
 usage: test_xenopus.py XENOPUS conformance VERDICT:NAME=FILE...
+       test_xenopus.py XENOPUS several VERDICT:NAME=FILE...	(machine, Xenopus and guests with two processors)
        test_xenopus.py XENOPUS debian INITRAMFS
 """
 
@@ -17,14 +18,14 @@ sys.path.insert(1, os.path.join(nested.TREE, 'tests/conformance'))
 import check  # pylint: disable=wrong-import-position # the judge of the same guests on this host
 
 
-def conformance(xenopus, guests):
-    """guests: VERDICT:NAME=FILE, the verdict being what check.py calls it."""
+def conformance(xenopus, guests, more=()):
+    """guests: VERDICT:NAME=FILE, the verdict being what check.py calls it; more: options."""
     files = {'/bin/xenopus': xenopus}
     jobs, modes = [], {}
     for guest in guests:
         mode, name, path = re.fullmatch(r'(\w+):([^=]+)=(.*)', guest).groups()
         files[f'/guests/{name}'] = path
-        jobs.append((name, 120, f'xenopus run {" ".join(check.OPTIONS)} /guests/{name} -- emulated-cpu'))
+        jobs.append((name, 120, f'xenopus run {" ".join([*check.OPTIONS, *more])} /guests/{name} -- emulated-cpu'))
         modes[name] = mode
     return files, jobs, modes
 
@@ -62,9 +63,11 @@ def main():
         modes = {}
         if kind == 'conformance':
             files, jobs, modes = conformance(xenopus, sys.argv[3:])
+        elif kind == 'several':
+            files, jobs, modes = conformance(xenopus, sys.argv[3:], ['--pcpus', '2', '--vcpus', '2'])
         else:
             files, jobs = debian(xenopus, sys.argv[3], scratch)
-        results = nested.run(files, jobs, memory=1024, limit=1500)
+        results = nested.run(files, jobs, memory=1024, limit=1500, cpus=2 if kind == 'several' else 1)
     failed = 0
     for name, result in results.items():
         why = wrong_guest(modes[name], result) if modes else wrong_debian(result)
