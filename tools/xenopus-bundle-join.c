@@ -60,6 +60,8 @@ static gboolean move(GByteArray *to, struct bundle_domain *d, uint64_t base, gsi
 {
 	struct bundle_segment *s = (void *)(to->data + base + d->segments);
 
+	if (d->name >= size || !memchr(to->data + base + d->name, '\0', size - d->name))
+		return FALSE;
 	if (d->segments > size || d->nr_segments > BUNDLE_MAX_SEGMENTS ||
 	    d->nr_segments * sizeof(*s) > size - d->segments || d->segments % 8)
 		return FALSE;
@@ -71,6 +73,12 @@ static gboolean move(GByteArray *to, struct bundle_domain *d, uint64_t base, gsi
 	if (d->initrd_size)
 		d->initrd += base;
 	return TRUE;
+}
+
+/* Both have been moved. */
+static gboolean is_called(const GByteArray *to, const struct bundle_domain *d, const struct bundle_domain *other)
+{
+	return !strcmp((const char *)to->data + d->name, (const char *)to->data + other->name);
 }
 
 /* Appends @path to @to, and its domains to @domains. */
@@ -99,6 +107,10 @@ static int join_one(GByteArray *to, GArray *domains, const char *path)
 
 		if (!move(to, &d, base, size))
 			return cmd_error(STATUS_FAILED, "%s: is damaged: make it anew", path);
+		for (guint j = 0; j < domains->len; j++)
+			if (is_called(to, &d, &g_array_index(domains, struct bundle_domain, j)))
+				return cmd_error(STATUS_FAILED, "%s: there is a domain %s already: give this one another name "
+						 "(xenopus-bundle --name)", path, (const char *)to->data + d.name);
 		g_array_append_val(domains, d);
 	}
 	return STATUS_OK;

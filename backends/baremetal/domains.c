@@ -85,7 +85,7 @@ static struct domain *build(const struct bundle_header *h, const struct bundle_d
 		return NULL;
 	}
 	if (domain_called(cfg.name)) {
-		xsnprintf(why, size, "there is a domain of this name already");
+		xsnprintf(why, size, "there is a domain of this name already: give one of them another (xenopus-bundle --name)");
 		heap_free(segments);
 		return NULL;
 	}

@@ -36,7 +36,7 @@ static void check_cpu(void)
 		const char *name;
 	} needed[] = {
 		{ 1, 3, 0, "FPU" }, { 1, 3, 4, "TSC" }, { 1, 3, 5, "MSR" }, { 1, 3, 9, "APIC" },
-		{ 1, 3, 11, "SYSENTER" }, { 1, 3, 13, "PGE" }, { 1, 3, 24, "FXSR" }, { 1, 3, 26, "SSE2" },
+		{ 1, 3, 11, "SYSENTER" }, { 1, 3, 13, "PGE" }, { 1, 3, 24, "FXSR" }, { 1, 3, 25, "SSE" }, { 1, 3, 26, "SSE2" },
 		{ 1, 2, 13, "CMPXCHG16B" }, { 0x80000001, 3, 11, "SYSCALL" },
 	};
 	uint32_t r[4];

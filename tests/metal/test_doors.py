@@ -41,6 +41,9 @@ def join_again(place, *bundles):
     if refused.returncode != 1 or 'is damaged' not in refused.stderr or os.path.exists(result):
         sys.exit(f'a damaged bundle was joined: {refused}')
     subprocess.run([*join, *bundles], check=True)
+    twice = subprocess.run([*join, *bundles, bundles[1]], stderr=subprocess.PIPE, text=True, check=False)
+    if twice.returncode != 1 or 'there is a domain' not in twice.stderr:
+        sys.exit(f'a name was taken twice: {twice}')
     return result
 
 
@@ -83,7 +86,9 @@ def main():
         joined = f'{place}/joined'
         subprocess.run([os.environ['XENOPUS_BUNDLE_JOIN'], '-o', joined, *bundles], check=True)
         judge('PVH, one module of two bundles', metal.boot(joined), 'PVH', NAMES)
-        judge('PVH, of three', metal.boot(join_again(place, joined, bundles[0])), 'PVH', NAMES)
+        third = f'{place}/third'
+        metal.make_bundle(third, guest, memory=16, name='third')
+        judge('PVH, of three', metal.boot(join_again(place, joined, third)), 'PVH', [*NAMES, 'third'])
         judge('multiboot1', metal.boot(','.join(bundles), image=os.environ['XENOPUS_MULTIBOOT1']), 'multiboot1', NAMES)
         for name, medium in media(place, mkiso, bundles):
             judge(name, metal.boot(memory=384, limit=120, medium=medium), 'multiboot2', NAMES)

@@ -93,6 +93,15 @@ def one_of_two(good_bundle, bad_bundle):
     return bad
 
 
+def names_are_unique(bundle):
+    """Of two domains of one name the first runs."""
+    run = metal.boot(f'{bundle},{bundle}', image=os.environ['XENOPUS_MULTIBOOT1'], memory=128, limit=60)
+    good = (run.status == 1 and run.text.count('domain worker stopped: poweroff') == 1 and
+            run.text.count('domain worker: there is a domain of this name already') == 1)
+    print('ok a name twice' if good else f'FAIL a name twice: status {run.status}\n{run.text}')
+    return not good
+
+
 def too_little_memory(bundle):
     bad = 0
     for size, line in (2, 'memory'), (16, 'more than this machine'):
@@ -107,6 +116,7 @@ def too_little_memory(bundle):
 PROCESSORS = {
     'qemu32': (False, 'this CPU has no 64-bit mode'),
     'qemu64,-nx': (False, 'this CPU has no no-execute bit'),
+    'Haswell,-hle,-rtm,-sse': (True, 'this CPU has no SSE'),
     'qemu64,-cx16': (True, 'this CPU has no CMPXCHG16B'),
 }
 
@@ -146,6 +156,7 @@ def main():
             f.write(good[:-1] + bytes([good[-1] ^ 1]))
         bad += panics_are_told(path)
         bad += one_of_two(path, damaged)
+        bad += names_are_unique(path)
         bad += too_little_memory(path)
         bad += processors_are_named(path)
     return bool(bad)
