@@ -55,7 +55,11 @@ bool segdesc_page_ok(struct frame *f)
  */
 static void changed_tables(struct vcpu *v)
 {
-	if (v == current_vcpu() || READ_ONCE(v->sched.pause_flags) & VPF_DOWN) {
+	/* One that was put down by another may not have noticed yet. */
+	bool at_rest = READ_ONCE(v->sched.pause_flags) & VPF_DOWN &&
+		       !__atomic_load_n(&v->sched.running, __ATOMIC_SEQ_CST);
+
+	if (v == current_vcpu() || at_rest) {
 		plat_descriptors_changed(v);
 		return;
 	}
