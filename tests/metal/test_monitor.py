@@ -160,6 +160,7 @@ REFUSED = {
     'sched-bvt -d one -v 5 -w 1': 'domain one has no virtual CPU 5',
     'sched-bvt -d': '-d is not followed by anything',
     'sched-bvt -z 1': 'there is no option -z',
+    'sched-credit': "this machine's scheduler is bvt, not credit: use sched-bvt",
     'sysrq one help': "a SysRq key is one character, not 'help'",
     'trigger one reset': 'trigger must be nmi',
     'trigger one nmi 9': 'domain one has no virtual CPU 9',
@@ -240,10 +241,10 @@ def small(place, worker):
 
 # Each of them while three guests storm on three processors; more than one round, as chance has a say in it.
 STORMY = [
-    'list', 'vcpu-list', 'pause a', 'top', 'vcpu-pin a all 2', 'unpause a', 'vcpu-pin b all 0-1', 'sched-bvt -d c -w 99',
-    'sched-bvt -d b -c 30', 'rename c d', 'info', 'debug-keys q', 'debug-keys 0', 'mem-max a 20',
-    'vcpu-pin a all all', 'sched-bvt -d b -c 0', 'rename d c', 'debug-keys A', 'debug-keys s', 'uptime', 'destroy a', 'list',
-    'create a', 'pause b', 'trigger b nmi', 'destroy b', 'create b',
+    'list', 'vcpu-list', 'pause a', 'top', 'vcpu-pin a all 2', 'unpause a', 'vcpu-pin b all 0-1',
+    'sched-bvt -d c -w 99', 'sched-bvt -d b -c 30', 'rename c d', 'info', 'debug-keys q', 'debug-keys 0', 'mem-max a 20',
+    'vcpu-pin a all all', 'sched-bvt -d b -c 0', 'rename d c', 'debug-keys A', 'debug-keys s', 'uptime', 'destroy a',
+    'list', 'create a', 'pause b', 'trigger b nmi', 'destroy b', 'create b',
 ]
 ROUNDS = 5
 
