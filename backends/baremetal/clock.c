@@ -301,7 +301,7 @@ void plat_cpu_idle(void)
 
 unsigned plat_cpu_id(void)
 {
-	return this_cpu()->id;
+	return this_cpu_id();
 }
 
 void plat_cpu_relax(unsigned spins)

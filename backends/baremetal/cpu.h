@@ -168,10 +168,10 @@ static inline void invpcid(uint64_t type, uint64_t pcid, uint64_t va)
 
 static inline uint64_t tsc_read(void)
 {
-	uint32_t lo, hi;
+	uint64_t lo, hi; /* the instruction clears the upper halves */
 
 	__asm__ volatile("lfence; rdtsc" : "=a"(lo), "=d"(hi) : : "memory");
-	return (uint64_t)hi << 32 | lo;
+	return hi << 32 | lo;
 }
 
 static inline void cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])

@@ -16,6 +16,7 @@
 /**
  * struct percpu - a physical CPU; the base of GS in ring 0. The fields before @self are the gate's.
  * @cr3: what the CPU's CR3 holds; with split tables: when it is next in ring 3
+ * @enter_key: with split tables: what @enter_cr3 was made of; else never a domain's
  * @flush: CR3 must be loaded anew before a guest runs
  * @loaded: whose FPU, selectors, bases, debug registers and descriptor window this CPU holds
  * @timer_tsc: what the timer is set to, 0: off
@@ -32,6 +33,8 @@ struct percpu {
 	struct percpu *self;
 	unsigned id;
 	bool flush;
+	uint64_t enter_key;
+	struct trap trap; /* what made the guest come here last */
 	struct vcpu *loaded;
 	unsigned last_domain; /* who has trained the branch predictors */
 	uint64_t timer_tsc;
@@ -48,6 +51,15 @@ static inline struct percpu *this_cpu(void)
 
 	__asm__("movq %%gs:%c1, %0" : "=r"(p) : "i"(offsetof(struct percpu, self)));
 	return p;
+}
+
+/* Nothing that runs on a CPU moves to another, so the compiler may remember it. */
+static inline unsigned this_cpu_id(void)
+{
+	unsigned id;
+
+	__asm__("movl %%gs:%c1, %0" : "=r"(id) : "i"(offsetof(struct percpu, id)));
+	return id;
 }
 
 /** struct hyp_frame - registers where ring 0 itself was interrupted (gate_trap_ring0). */
@@ -82,7 +94,9 @@ extern char cpu0_stack_guard[], cpu0_stack_top[], cpu0_trap_stack_guard[], cpu0_
 /* gate_metal.S */
 extern uint64_t gate_halt; /* NMIs halt the CPU they come to */
 extern uint64_t gate_hyp_cr3; /* the hypervisor's own tables */
-unsigned gate_enter(struct gate_vcpu *g);
+void gate_enter(struct gate_vcpu *g); /* returns when one of the next two, in run.c, says GATE_STOP */
+unsigned metal_hypercall(void);       /* a hypercall, and */
+unsigned metal_event(unsigned event); /* anything else that came from ring 3; GATE_STOP, GATE_IRET or GATE_SYSRET */
 extern const char gate_syscall[], gate_syscall32[], gate_sysenter[], gate_stubs[];
 int gate_load_ds(unsigned selector), gate_load_es(unsigned selector), gate_load_fs(unsigned selector),
 	gate_load_gs(unsigned selector);

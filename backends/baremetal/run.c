@@ -1,5 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Running a virtual CPU in ring 3 until it traps: what the gate reports, in the core's terms. */
+/*
+ * Running a virtual CPU in ring 3, and what the gate reports of it, in the core's terms.
+ *
+ *	plat_cpu_run() -> gate_enter() -> ring 3 -> metal_hypercall(), metal_event() -> core
+ *	      ^                              ^                      |
+ *	      +---- the core looks around ---|----------------------+
+ *	                                     +--- to ring 3 again --+
+ *
+ * As long as the core has no other wish the way is the short one: what was called by the gate returns to it.
+ */
+#include <xenopus/core.h>
 #include "metal.h"
 
 /* CR2 lies in the window of @v's LDT: the page of an LDT the guest had not mapped when it set it. */
@@ -74,54 +84,117 @@ static void show_info(struct vcpu *v, struct metal_vcpu *m)
 			    dummy ? 0 : window_show(m, WINDOW_INFO, v->gate.vcpu_info);
 }
 
+/* What p->enter_cr3 was made of. */
+static inline uint64_t tables_key(const struct vcpu *v)
+{
+	return gate_cr3(&v->gate) | gate_kernel_mode(&v->gate);
+}
+
 /* With PCIDs a load of CR3 flushes nothing, so what is to be flushed is. */
-static void load_tables(struct percpu *p, const struct vcpu *v, uint64_t cr3)
+static __attribute__((noinline)) void load_tables(struct percpu *p, const struct vcpu *v)
 {
 	/* In one step: what another CPU asks for from here on is not for this flush, and must not be forgotten. */
 	bool flush = READ_ONCE(p->flush) && __atomic_exchange_n(&p->flush, false, __ATOMIC_SEQ_CST);
+	uint64_t cr3 = gate_cr3(&v->gate);
 
+	/* The gate may have changed the mode, and p->cr3 with it, since this was last decided. */
+	if (!split_tables && p->cr3 == cr3 && !flush)
+		return;
 	if (use_pcid && flush)
 		invpcid(INVPCID_ALL_LOCAL, 0, 0);
 	p->cr3 = cr3;
 	if (use_pcid)
 		cr3 |= CR3_NOFLUSH | (gate_kernel_mode(&v->gate) ? PCID_KERNEL : PCID_USER);
 	p->enter_cr3 = cr3;
-	if (!split_tables)
+	if (split_tables)
+		p->enter_key = tables_key(v);
+	else
 		cr3_write(cr3);
+}
+
+/* All that must be right before ring 3. With split tables CR3 is loaded on the way there anyhow; what, is known mostly. */
+static inline void prepare(struct percpu *p, struct vcpu *v)
+{
+	struct metal_vcpu *m = v->plat;
+
+	if (p->enter_key != tables_key(v) || READ_ONCE(p->flush))
+		load_tables(p, v);
+	if (unlikely(m->info_shown != v->gate.vcpu_info))
+		show_info(v, m);
+}
+
+/* @on: the core is content. */
+static inline unsigned go_on(struct percpu *p, struct vcpu *v, bool on)
+{
+	for (; on; on = core_trap(v, &p->trap)) {
+		if (unlikely(!return_allowed(&v->gate.regs, &p->trap)))
+			continue;
+		prepare(p, v);
+		return GATE_IRET;
+	}
+	p->trap.cause = TRAP_HANDLED;
+	return GATE_STOP;
+}
+
+/* Does SYSRET what IRETQ would? rcx and r11 are RIP and RFLAGS since the guest's SYSCALL, and its selectors SYSRET's. */
+static inline bool sysret_does(const struct cpu_user_regs *r)
+{
+	return !(r->rflags & X86_FL_TF);
+}
+
+unsigned metal_hypercall(void)
+{
+	struct percpu *p = this_cpu();
+	struct vcpu *v = p->loaded;
+	enum core_next next = core_hypercall(v);
+
+	if (unlikely(next != CORE_GO_PLAIN || !sysret_does(&v->gate.regs)))
+		return go_on(p, v, next != CORE_STOP);
+	prepare(p, v);
+	return GATE_SYSRET;
+}
+
+unsigned metal_event(unsigned event)
+{
+	struct percpu *p = this_cpu();
+	struct vcpu *v = p->loaded;
+	struct trap *t = &p->trap;
+	bool told = true; /* is it the core's business? */
+
+	switch (event) {
+	case GATE_EV_SYSCALL:
+		t->cause = TRAP_SYSCALL;
+		break;
+	case GATE_EV_SYSCALL32:
+		t->cause = TRAP_SYSCALL32;
+		break;
+	case GATE_EV_SYSENTER:
+		t->cause = TRAP_SYSENTER;
+		break;
+	default:
+		if (event & GATE_EV_BAD_IRET) {
+			told = bad_return(v, event & 0xff, (uint32_t)p->error, t);
+		} else if (event < 32) {
+			told = exception(v, event, (uint32_t)p->error, t);
+		} else if (interrupt(event)) {
+			t->cause = TRAP_KICK;
+			return GATE_STOP;
+		} else {
+			t->cause = TRAP_SOFT_INT;
+			t->vector = event;
+		}
+	}
+	return go_on(p, v, !told || core_trap(v, t));
 }
 
 void plat_cpu_run(struct vcpu *v, struct trap *t)
 {
-	struct metal_vcpu *m = v->plat;
 	struct percpu *p = this_cpu();
-	unsigned event;
+	const struct metal_vcpu *m = v->plat;
 
-	for (;;) {
-		uint64_t cr3 = gate_cr3(&v->gate);
-
-		if (!return_allowed(&v->gate.regs, t))
-			return;
-		/* The gate may have changed the mode, and p->cr3 with it, since this was last decided. */
-		if (split_tables || p->cr3 != cr3 || READ_ONCE(p->flush))
-			load_tables(p, v, cr3);
-		if (m->info_shown != v->gate.vcpu_info)
-			show_info(v, m);
-		event = gate_enter(m->gate);
-		if (event == GATE_EV_SYSCALL || event == GATE_EV_SYSCALL32 || event == GATE_EV_SYSENTER) {
-			t->cause = event == GATE_EV_SYSCALL ? TRAP_SYSCALL :
-				   event == GATE_EV_SYSCALL32 ? TRAP_SYSCALL32 : TRAP_SYSENTER;
-			return;
-		}
-		if (event & GATE_EV_BAD_IRET) {
-			if (bad_return(v, event & 0xff, (uint32_t)p->error, t))
-				return;
-		} else if (event < 32) {
-			if (exception(v, event, (uint32_t)p->error, t))
-				return;
-		} else {
-			*t = (struct trap){ .cause = interrupt(event) ? TRAP_KICK : TRAP_SOFT_INT,
-					    .vector = event };
-			return;
-		}
-	}
+	if (!return_allowed(&v->gate.regs, t))
+		return;
+	prepare(p, v);
+	gate_enter(m->gate);
+	*t = p->trap;
 }

@@ -235,7 +235,7 @@ void plat_tlb_flush(uint64_t pcpus, enum plat_flush what, uint64_t va)
 		invpcid(INVPCID_ADDRESS, PCID_USER, va);
 	} else if (what == PLAT_FLUSH_VA && !split_tables) {
 		invlpg(va);
-	} else {
+	} else if (use_pcid || !split_tables) {
 		p->flush = true;
 	}
 }

@@ -158,13 +158,13 @@ syscall_slow:
 
 hypercall:
 	cmpb	$0, G_SLOW(%rsp)
-	jne	gate_syscall_slow
+	jne	gate_hypercall
 	cmpq	$NR_IRET, %rax
 	je	iret_hypercall
 	cmpq	$NR_STACK_SWITCH, %rax
 	je	stack_switch
 	cmpq	$NR_SET_SEGMENT_BASE, %rax
-	jne	gate_syscall_slow
+	jne	gate_hypercall
 
 	/* set_segment_base(which, base): FS and the GS of user mode, when the base is good. */
 	testl	$RFLAGS_TF, %r11d
@@ -181,7 +181,7 @@ hypercall:
 	jmp	hypercall_done
 segment_base_slow:
 	movl	$NR_SET_SEGMENT_BASE, %eax
-	jmp	gate_syscall_slow
+	jmp	gate_hypercall
 
 stack_switch:
 	testl	$RFLAGS_TF, %r11d
@@ -203,7 +203,7 @@ hypercall_done:
 	sysretq
 stack_switch_slow:
 	movl	$NR_STACK_SWITCH, %eax
-	jmp	gate_syscall_slow
+	jmp	gate_hypercall
 
 /* ---- iret: struct iret_context is on the guest's stack; what is used is read once ---- */
 
@@ -311,7 +311,7 @@ iret_slow:
 	movq	G_RSI(%rsp), %rsi
 	movq	G_RDI(%rsp), %rdi
 	movl	$NR_IRET, %eax
-	jmp	gate_syscall_slow
+	jmp	gate_hypercall
 
 /* ---- page faults. Stack: error code, RIP, CS, RFLAGS, RSP, SS ---- */
 

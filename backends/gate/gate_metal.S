@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The gate on bare metal: ring 0 under every guest. gate_enter() goes to ring 3 as struct gate_vcpu says and
- * returns, like any function, when the guest has trapped, with the guest's registers back in the struct:
+ * The gate on bare metal: ring 0 under every guest. gate_enter() goes to ring 3 as struct gate_vcpu says. When the
+ * guest has trapped, its registers are put back into the struct and C code is called on the stack of gate_enter()'s
+ * caller, to which that returns when C says so:
  *
- *	gate_enter() -> IRETQ -> ring 3 -> trap stack, registers into the struct -> return from gate_enter()
+ *	gate_enter() -> IRETQ -> ring 3 -> registers into the struct -> metal_event() ---+-> return from gate_enter()
+ *	                            ^                                                    |
+ *	                            +------- registers out of the struct <---------------+
+ *
+ * A hypercall has a door of its own, metal_hypercall(), and goes back by SYSRET if that does what IRETQ would.
  *
  * What can be finished without the core does not come here, or only after doubts: gate_fast.S.
  *
@@ -13,7 +18,7 @@
  * own and touch GS only when they come from ring 3: they may hit between a door and its SWAPGS.
  *
  * With split tables (GATE_ALT_SPLIT) the guest's tables show this code, its stacks and what it reads, and no more; CR3 is
- * the guest's from gate_enter()'s first steps to gate_leave, and the hypervisor's while C code runs.
+ * the guest's from gate_again to gate_leave or gate_hypercall, and the hypervisor's while C code runs.
  */
 #include "gate_offsets.h"
 #include "gate_macros.h"
@@ -36,10 +41,58 @@
 	movq	%rsi, G_RSI(\base)
 	.endm
 
+	/* What the processor does not save. rsp: struct gate_vcpu, in which the other registers are already. */
+	.macro	save_syscall
+	movq	%rdi, G_RDI(%rsp)
+	movq	%rcx, G_RIP(%rsp)
+	movq	%r11, G_RFLAGS(%rsp)
+	movw	$0xe033, G_CS(%rsp)
+	movw	$0xe02b, G_SS(%rsp)
+	movq	%gs:P_SCRATCH, %rcx
+	movq	%rcx, G_RSP(%rsp)
+	.endm
+
+	.macro	restore_gprs base
+	movq	G_R15(\base), %r15
+	movq	G_R14(\base), %r14
+	movq	G_R13(\base), %r13
+	movq	G_R12(\base), %r12
+	movq	G_RBP(\base), %rbp
+	movq	G_RBX(\base), %rbx
+	movq	G_R11(\base), %r11
+	movq	G_R10(\base), %r10
+	movq	G_R9(\base), %r9
+	movq	G_R8(\base), %r8
+	movq	G_RAX(\base), %rax
+	movq	G_RCX(\base), %rcx
+	movq	G_RDX(\base), %rdx
+	movq	G_RSI(\base), %rsi
+	.endm
+
+	/* What C code would keep for its caller: nothing of the guest's is to be in these. */
+	.macro	clear_kept
+	xorl	%ebx, %ebx
+	xorl	%ebp, %ebp
+	xorl	%r12d, %r12d
+	xorl	%r13d, %r13d
+	xorl	%r14d, %r14d
+	xorl	%r15d, %r15d
+	.endm
+
+	/* To C code: its tables, its stack, its predictions. */
+	.macro	to_c tmp, number
+	load_hypervisor_cr3 \tmp
+	movq	%gs:P_HOST_RSP, %rsp
+	when	GATE_ALT_RSB, jmp fill_rsb_\number
+rsb_filled_\number:
+	when	GATE_ALT_SPEC_CTRL, call spec_ctrl_hypervisor
+	clear_kept
+	.endm
+
 	.section .text.gate, "ax"
 	.code64
 
-/* unsigned gate_enter(struct gate_vcpu *g) */
+/* void gate_enter(struct gate_vcpu *g) */
 	.globl	gate_enter
 gate_enter:
 	pushq	%rbx
@@ -48,8 +101,10 @@ gate_enter:
 	pushq	%r13
 	pushq	%r14
 	pushq	%r15
+	subq	$8, %rsp /* calls from here on find it aligned */
 	movq	%rsp, %gs:P_HOST_RSP
 	movq	%rdi, %gs:P_GATE
+gate_again:
 	when	GATE_ALT_SPEC_CTRL, call spec_ctrl_guest
 	when	GATE_ALT_VERW, verw verw_selector(%rip)
 	when	GATE_ALT_SPLIT, movq %gs:P_ENTER, %rax
@@ -65,34 +120,47 @@ gate_enter:
 	movzwl	G_CS(%rdi), %eax
 	pushq	%rax
 	pushq	G_RIP(%rdi)
-	movq	G_R15(%rdi), %r15
-	movq	G_R14(%rdi), %r14
-	movq	G_R13(%rdi), %r13
-	movq	G_R12(%rdi), %r12
-	movq	G_RBP(%rdi), %rbp
-	movq	G_RBX(%rdi), %rbx
-	movq	G_R11(%rdi), %r11
-	movq	G_R10(%rdi), %r10
-	movq	G_R9(%rdi), %r9
-	movq	G_R8(%rdi), %r8
-	movq	G_RAX(%rdi), %rax
-	movq	G_RCX(%rdi), %rcx
-	movq	G_RDX(%rdi), %rdx
-	movq	G_RSI(%rdi), %rsi
+	restore_gprs %rdi
 	movq	G_RDI(%rdi), %rdi
 	swapgs
 gate_iret:
 	iretq
 
-/* eax: what to return. The flags are ours again: no AC, DF, TF or NT of the guest's. */
+/* A hypercall that gate_fast.S leaves to the core. rsp: struct gate_vcpu; all other registers are the guest's. */
+	.globl	gate_hypercall
+	.balign	16
+gate_hypercall:
+	save_gprs %rsp
+	save_syscall
+	to_c	%rcx, 1
+	call	metal_hypercall
+	movq	%gs:P_GATE, %rdi
+	cmpl	$GATE_SYSRET, %eax
+	jne	gate_other_way
+
+	/* rcx and r11 are what SYSRET wants; nothing faults from here on. */
+	when	GATE_ALT_SPEC_CTRL, call spec_ctrl_guest
+	when	GATE_ALT_VERW, verw verw_selector(%rip)
+	when	GATE_ALT_SPLIT, movq %gs:P_ENTER, %rax
+	when	GATE_ALT_SPLIT, movq %rax, %cr3
+	restore_gprs %rdi
+	movq	G_RSP(%rdi), %rsp
+	movq	G_RDI(%rdi), %rdi
+	swapgs
+	sysretq
+
+/* eax: what happened. The flags become ours again: no AC, DF, TF or NT of the guest's. */
 gate_leave:
-	load_hypervisor_cr3 %rcx
-	movq	%gs:P_HOST_RSP, %rsp
-	when	GATE_ALT_RSB, jmp fill_rsb
-rsb_filled:
-	when	GATE_ALT_SPEC_CTRL, call spec_ctrl_hypervisor
+	to_c	%rcx, 2
 	pushq	$2
 	popfq
+	movl	%eax, %edi
+	call	metal_event
+	movq	%gs:P_GATE, %rdi
+gate_other_way:
+	testl	%eax, %eax
+	jnz	gate_again
+	addq	$8, %rsp
 	popq	%r15
 	popq	%r14
 	popq	%r13
@@ -120,7 +188,8 @@ spec_ctrl_guest:
 	ret
 
 /* 32 calls that never return, so that no prediction of a return is the guest's. */
-fill_rsb:
+	.macro	fill_rsb number
+fill_rsb_\number:
 	movl	$16, %ecx
 1:	call	3f
 2:	pause
@@ -133,22 +202,19 @@ fill_rsb:
 5:	decl	%ecx
 	jnz	1b
 	addq	$32 * 8, %rsp
-	jmp	rsb_filled
+	jmp	rsb_filled_\number
+	.endm
+	fill_rsb 1
+	fill_rsb 2
 
-/* SYSCALL that gate_fast.S leaves to the core. rsp: struct gate_vcpu; all other registers are the guest's. */
+/* SYSCALL of user code that gate_fast.S leaves to the core. rsp: struct gate_vcpu; all other registers are the guest's. */
 	.globl	gate_syscall_slow, gate_syscall32, gate_sysenter
 	.balign	16
 gate_syscall_slow:
 	save_gprs %rsp
 	movl	$GATE_EV_SYSCALL, %eax
 gate_syscall_common:
-	movq	%rdi, G_RDI(%rsp)
-	movq	%rcx, G_RIP(%rsp)
-	movq	%r11, G_RFLAGS(%rsp)
-	movw	$0xe033, G_CS(%rsp)
-	movw	$0xe02b, G_SS(%rsp)
-	movq	%gs:P_SCRATCH, %rcx
-	movq	%rcx, G_RSP(%rsp)
+	save_syscall
 	jmp	gate_leave
 
 	.balign	16

@@ -80,11 +80,16 @@
 #define GATE_ALT_RSB   4
 #define GATE_ALT_PCID  5
 
-/* What gate_enter() returns beyond an exception's or interrupt's vector. */
+/* What metal_event() gets beyond an exception's or interrupt's vector. */
 #define GATE_EV_SYSCALL   0x100
 #define GATE_EV_SYSCALL32 0x101
 #define GATE_EV_SYSENTER  0x102
 #define GATE_EV_BAD_IRET  0x200 /* plus the vector */
+
+/* What it answers, and metal_hypercall(): return from gate_enter(), or go to ring 3. */
+#define GATE_STOP   0
+#define GATE_IRET   1
+#define GATE_SYSRET 2 /* rcx and r11 become RIP and RFLAGS */
 
 /* RFLAGS that ring 3 may own (arithmetic, TF, DF, AC, ID), and those it always has. */
 #define GATE_RFLAGS_GUEST  0x240fd5

@@ -126,7 +126,7 @@ static void answer(struct pcpu *p, struct kvcpu *k, struct vcpu *v)
 	}
 	attending = p->attendant;
 
-	long ret = hypercall_call(v, (unsigned)nr, &c);
+	long ret = hypercall_call(v, nr, &c);
 
 	attending = NULL;
 	p->attendant->answers++;

@@ -105,11 +105,10 @@ static void wait_for(unsigned pcpu, uint64_t turn, bool round)
 	}
 }
 
-static void wait_for_all(uint64_t pcpus, bool round)
+static __attribute__((noinline)) void wait_for_others(uint64_t pcpus, bool round)
 {
 	uint64_t turn[MAX_PCPUS], left;
 
-	pcpus &= cpu_all() & ~cpu_bit(plat_cpu_id());
 	for (left = pcpus; left; left &= left - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(left);
 
@@ -121,6 +120,14 @@ static void wait_for_all(uint64_t pcpus, bool round)
 
 		wait_for(i, turn[i], round);
 	}
+}
+
+/* Mostly it is only about this one. */
+static inline void wait_for_all(uint64_t pcpus, bool round)
+{
+	pcpus &= cpu_all() & ~cpu_bit(plat_cpu_id());
+	if (pcpus)
+		wait_for_others(pcpus, round);
 }
 
 void cpu_quiesce(uint64_t pcpus)
@@ -200,16 +207,16 @@ bool cpu_top(void)
 	return true;
 }
 
-static bool go(struct cpu_link *l, enum where w)
+static inline bool go(struct cpu_link *l, enum where w)
 {
 	__atomic_exchange_n(&l->where, w, __ATOMIC_SEQ_CST);
-	if (!__atomic_load_n(&l->attention, __ATOMIC_SEQ_CST))
+	if (likely(!__atomic_load_n(&l->attention, __ATOMIC_SEQ_CST)))
 		return true;
 	__atomic_store_n(&l->where, IN_CORE, __ATOMIC_RELEASE);
 	return false;
 }
 
-bool cpu_enter_guest(void)
+inline bool cpu_enter_guest(void)
 {
 	return go(me(), IN_GUEST);
 }
@@ -219,13 +226,12 @@ bool cpu_enter_idle(void)
 	return go(me(), IDLE);
 }
 
-void cpu_leave(void)
+inline void cpu_leave(void)
 {
-	struct cpu_link *l = me();
+	__atomic_store_n(&me()->where, IN_CORE, __ATOMIC_RELEASE);
+}
 
-	if (l->where == IDLE) {
-		__atomic_exchange_n(&l->where, IN_CORE, __ATOMIC_SEQ_CST);
-		return;
-	}
-	__atomic_store_n(&l->where, IN_CORE, __ATOMIC_RELEASE);
+void cpu_leave_idle(void)
+{
+	__atomic_exchange_n(&me()->where, IN_CORE, __ATOMIC_SEQ_CST);
 }

@@ -9,6 +9,8 @@
  *
  *	deliver -> ring 3 -> handle the trap -> again
  *
+ * A home may take these short rounds by itself, without a return from plat_cpu_run() (core_trap(), core_hypercall()).
+ *
  * Two pointers per CPU, because they change at different times: @working is whom this CPU works for
  * (NULL when it idles); @loaded is whose FPU and segment state it still holds, which stays when
  * that one only waits for an event and will probably be next again.
@@ -149,40 +151,70 @@ static void report_shutdowns(struct cpu *c)
 	}
 }
 
-/* NMI first; if its handler was entered with events masked, the upcall waits for its return. */
-static void deliver(struct vcpu *v)
+/* NMI first; if its handler was entered with events masked, the upcall waits for its return. True: it was entered. */
+static bool deliver(struct vcpu *v)
 {
-	if (READ_ONCE(v->arch.nmi_pending) && !v->arch.nmi_masked)
+	bool nmi = READ_ONCE(v->arch.nmi_pending) && !v->arch.nmi_masked, upcall;
+
+	if (nmi)
 		arch_deliver_nmi(v);
-	if (READ_ONCE(v->gate.vcpu_info->evtchn_upcall_pending) && vcpu_upcall_pending(v)) {
+	upcall = vcpu_upcall_pending(v);
+	if (upcall) {
 		stat_inc(&v->stats.upcalls);
 		arch_deliver_upcall(v);
 	}
+	return nmi || upcall;
 }
 
-/* False: the loop must look around before it goes on. */
-static bool run_once(struct vcpu *v)
+/*
+ * All that comes before ring 3. False: the loop must look around first. Registers that were *@plain (core_hypercall()) are
+ * no longer so when the guest is entered elsewhere.
+ */
+static inline __attribute__((always_inline)) bool to_guest(struct vcpu *v, bool *plain)
 {
-	struct trap t;
-
-	if (v->time.written != v->gate.vcpu_info || v->time.stale)
+	if (unlikely(!vcpu_flags_runnable(&v->sched)))
+		return false;
+	if (unlikely(v->time.written != v->gate.vcpu_info || v->time.stale))
 		time_update_vcpu(v);
-	deliver(v);
-	/* Entering a callback can fail and crash the domain. */
-	if (!vcpu_flags_runnable(&v->sched))
-		return false;
+	if (unlikely(READ_ONCE(v->arch.nmi_pending) || READ_ONCE(v->gate.vcpu_info->evtchn_upcall_pending))) {
+		*plain = !deliver(v) && *plain;
+		/* Entering a callback can fail and crash the domain. */
+		if (!vcpu_flags_runnable(&v->sched))
+			return false;
+	}
 	timers_program();
-	if (!cpu_enter_guest())
-		return false;
-	plat_cpu_run(v, &t);
+	return likely(cpu_enter_guest());
+}
+
+/* And what comes after it. False: the loop must look around. */
+static bool from_guest(struct vcpu *v, const struct trap *t)
+{
 	cpu_leave();
-	if (t.cause == TRAP_KICK) {
+	if (t->cause == TRAP_KICK) {
 		stat_inc(&v->stats.kicks);
 		timers_kicked();
 		return false;
 	}
-	arch_handle_trap(v, &t);
-	return vcpu_flags_runnable(&v->sched);
+	arch_handle_trap(v, t);
+	return --v->sched.rounds;
+}
+
+bool core_trap(struct vcpu *v, const struct trap *t)
+{
+	bool plain = false;
+
+	return from_guest(v, t) && to_guest(v, &plain);
+}
+
+enum core_next core_hypercall(struct vcpu *v)
+{
+	bool plain;
+
+	cpu_leave();
+	plain = arch_hypercall(v);
+	if (unlikely(!--v->sched.rounds || !to_guest(v, &plain)))
+		return CORE_STOP;
+	return plain ? CORE_GO_PLAIN : CORE_GO;
 }
 
 /* Short rounds at a time; after these even a guest that only makes hypercalls lets the loop look around. */
@@ -190,9 +222,16 @@ static bool run_once(struct vcpu *v)
 
 static void run(struct cpu *c, struct vcpu *v)
 {
+	struct trap t;
+	bool plain = false;
+
 	c->current = v;
-	for (unsigned i = 0; i < SHORT_ROUNDS && run_once(v); i++)
-		;
+	v->sched.rounds = SHORT_ROUNDS;
+	while (to_guest(v, &plain)) {
+		plat_cpu_run(v, &t);
+		if (t.cause == TRAP_HANDLED || !from_guest(v, &t))
+			break;
+	}
 	c->current = NULL;
 }
 
@@ -217,7 +256,7 @@ static void idle(void)
 	if (!cpu_enter_idle())
 		return;
 	plat_cpu_idle();
-	cpu_leave();
+	cpu_leave_idle();
 	timers_kicked();
 }
 

@@ -88,13 +88,12 @@ const char *hypercall_name(unsigned nr)
 
 /*
  * Per physical CPU: until when the hypercall in progress may run, 0 outside of one (work of the
- * domain builder is never preempted); and whether it was asked before, since every attempt must get
- * at least one step further.
+ * domain builder is never preempted). Whether it was asked before, since every attempt must get
+ * at least one step further, is in the lowest bit of the time: set while it was not.
  */
 static struct budget {
 	uint64_t deadline;
 	struct vcpu *vcpu;
-	bool asked;
 } __attribute__((aligned(64))) budgets[MAX_PCPUS];
 
 static struct budget *this_budget(void)
@@ -105,54 +104,64 @@ static struct budget *this_budget(void)
 	return &budgets[cpu];
 }
 
+static bool first_asked(struct budget *b)
+{
+	if (!(b->deadline & 1))
+		return false;
+	b->deadline &= ~UINT64_C(1);
+	return true;
+}
+
+bool hypercall_preempt_at(uint64_t now)
+{
+	struct budget *b = this_budget();
+
+	if (!b->deadline || first_asked(b))
+		return false;
+	return now >= b->deadline || vcpu_upcall_pending(b->vcpu);
+}
+
 bool hypercall_preempt(void)
 {
 	struct budget *b = this_budget();
 
-	if (!b->deadline)
+	if (!b->deadline || first_asked(b))
 		return false;
-	if (!b->asked) {
-		b->asked = true;
-		return false;
-	}
 	return plat_tsc() >= b->deadline || vcpu_upcall_pending(b->vcpu);
 }
 
 /* ---- calls ---- */
 
-static long refuse(struct vcpu *v, unsigned nr)
+static __attribute__((noinline, cold)) long refuse(struct vcpu *v, uint64_t nr)
 {
-	const struct hypercall_entry *e = &table[nr];
+	const struct hypercall_entry *e = nr < ARRAY_SIZE(table) ? &table[nr] : NULL;
 
+	if (!e || !e->name) {
+		dlog(v->domain, LOG_WARN, "vcpu %u: unknown hypercall %llu", v->id, (unsigned long long)nr);
+		return -XEN_ENOSYS;
+	}
 	if (e->refusal == XEN_ENOSYS)
-		dlog(v->domain, LOG_INFO, "vcpu %u: hypercall %u (%s) is not offered", v->id, nr,
+		dlog(v->domain, LOG_INFO, "vcpu %u: hypercall %llu (%s) is not offered", v->id, (unsigned long long)nr,
 		     e->name);
 	else
 		dlog(v->domain, LOG_DEBUG,
 		     "vcpu %u: hypercall %s refused to an unprivileged domain", v->id, e->name);
+	stat_inc(&v->stats.hypercall[nr].count);
 	return -e->refusal;
 }
 
-long hypercall_call(struct vcpu *v, unsigned nr, struct hypercall_args *a)
+/* Every exit of a busy guest comes here, so it becomes part of its callers. */
+static inline __attribute__((always_inline)) long timed(struct vcpu *v, uint64_t nr, struct hypercall_args *a,
+							 uint64_t *clock)
 {
-	uint64_t start = plat_tsc();
-
-	return hypercall_timed(v, nr, a, &start);
-}
-
-long hypercall_timed(struct vcpu *v, unsigned nr, struct hypercall_args *a, uint64_t *clock)
-{
+	hypercall_fn *fn = nr < ARRAY_SIZE(table) ? table[nr].fn : NULL;
 	struct hypercall_stat *stat;
 	uint64_t now;
 	long ret;
 
-	if (nr >= ARRAY_SIZE(table) || !table[nr].name) {
-		dlog(v->domain, LOG_WARN, "vcpu %u: unknown hypercall %u", v->id, nr);
-		return -XEN_ENOSYS;
-	}
-
-	ret = table[nr].fn ? table[nr].fn(v, a) : refuse(v, nr);
-
+	if (unlikely(!fn))
+		return refuse(v, nr);
+	ret = fn(v, a);
 	stat = &v->stats.hypercall[nr];
 	now = plat_tsc();
 	stat_inc(&stat->count);
@@ -161,7 +170,31 @@ long hypercall_timed(struct vcpu *v, unsigned nr, struct hypercall_args *a, uint
 	return ret;
 }
 
-void hypercall_dispatch(struct vcpu *v)
+long hypercall_call(struct vcpu *v, uint64_t nr, struct hypercall_args *a)
+{
+	uint64_t start = plat_tsc();
+
+	return timed(v, nr, a, &start);
+}
+
+long hypercall_timed(struct vcpu *v, uint64_t nr, struct hypercall_args *a, uint64_t *clock)
+{
+	return timed(v, nr, a, clock);
+}
+
+/* The call is to be made again, with the arguments it has now. */
+static __attribute__((noinline)) void rewind_call(struct cpu_user_regs *regs, const struct hypercall_args *a)
+{
+	regs->rdi = a->arg[0];
+	regs->rsi = a->arg[1];
+	regs->rdx = a->arg[2];
+	regs->r10 = a->arg[3];
+	regs->r8 = a->arg[4];
+	regs->r9 = a->arg[5];
+	regs->rip -= HYPERCALL_INSN_LEN;
+}
+
+inline bool hypercall_dispatch(struct vcpu *v)
 {
 	struct cpu_user_regs *regs = &v->gate.regs;
 	uint64_t nr = regs->rax;
@@ -174,23 +207,17 @@ void hypercall_dispatch(struct vcpu *v)
 
 	mm_audit_tick();
 	b->vcpu = v;
-	b->asked = false;
-	b->deadline = clock + plat_info()->tsc_khz * UINT64_C(1000) / BUDGET_HZ;
-	ret = hypercall_timed(v, (unsigned)min_t(uint64_t, nr, UINT32_MAX), &a, &clock);
+	b->deadline = (clock + plat_info()->tsc_khz * UINT64_C(1000) / BUDGET_HZ) | 1;
+	ret = timed(v, nr, &a, &clock);
 	b->deadline = 0;
 
 	/* iret loaded every register, rax among them, from the guest's stack. */
-	if (nr == __HYPERVISOR_iret)
-		return;
-	if (ret != -XEN_ERESTART) {
-		regs->rax = (uint64_t)ret;
-		return;
+	if (unlikely(nr == __HYPERVISOR_iret))
+		return false;
+	if (unlikely(ret == -XEN_ERESTART)) {
+		rewind_call(regs, &a);
+		return false;
 	}
-	regs->rdi = a.arg[0];
-	regs->rsi = a.arg[1];
-	regs->rdx = a.arg[2];
-	regs->r10 = a.arg[3];
-	regs->r8 = a.arg[4];
-	regs->r9 = a.arg[5];
-	regs->rip -= HYPERCALL_INSN_LEN;
+	regs->rax = (uint64_t)ret;
+	return true;
 }

@@ -18,53 +18,71 @@ static bool allowed_inside(uint64_t op)
 	return op != __HYPERVISOR_multicall && op != __HYPERVISOR_iret;
 }
 
-static long call_entry(struct vcpu *v, struct multicall_entry *e, uint64_t *clock)
+static __attribute__((noinline, cold)) long not_allowed(struct vcpu *v, uint64_t op)
 {
-	struct hypercall_args a = { .in_multicall = true };
-	long ret;
-
-	if (!allowed_inside(e->op)) {
-		dlog(v->domain, LOG_DEBUG, "vcpu %u: hypercall %lu inside a multicall", v->id,
-		     (unsigned long)e->op);
-		return -XEN_EINVAL;
-	}
-	for (unsigned i = 0; i < ARRAY_SIZE(e->args); i++)
-		a.arg[i] = e->args[i];
-	ret = hypercall_timed(v, (unsigned)min_t(uint64_t, e->op, UINT32_MAX), &a, clock);
-	if (ret == -XEN_ERESTART)
-		for (unsigned i = 0; i < ARRAY_SIZE(e->args); i++)
-			e->args[i] = a.arg[i];
-	return ret;
+	dlog(v->domain, LOG_DEBUG, "vcpu %u: hypercall %lu inside a multicall", v->id, (unsigned long)op);
+	return -XEN_EINVAL;
 }
 
+/* The operation and its arguments, wherever the entry lies. */
+static __attribute__((noinline)) bool read_entry(struct vcpu *v, uint64_t va, uint64_t *op, struct hypercall_args *a)
+{
+	struct multicall_entry e;
+
+	if (guest_copy_from_long(v, &e, va, sizeof(e)))
+		return false;
+	*op = e.op;
+	for (unsigned i = 0; i < ARRAY_SIZE(e.args); i++)
+		a->arg[i] = e.args[i];
+	return true;
+}
+
+static inline bool get_entry(struct vcpu *v, uint64_t va, uint64_t *op, struct hypercall_args *a)
+{
+	const struct multicall_entry *e = guest_reach(v, va, sizeof(*e));
+
+	if (unlikely(!e))
+		return read_entry(v, va, op, a);
+	*op = READ_ONCE(e->op);
+#pragma GCC unroll 6
+	for (unsigned i = 0; i < ARRAY_SIZE(e->args); i++)
+		a->arg[i] = READ_ONCE(e->args[i]);
+	return true;
+}
+
+static bool put_result(struct vcpu *v, uint64_t va, long ret)
+{
+	return !guest_copy_to(v, va + offsetof(struct multicall_entry, result), &ret, sizeof(ret));
+}
+
+/* The pages of the list are looked up for each entry: the one before may have changed what they are. */
 static long run_list(struct vcpu *v, struct hypercall_args *a, uint64_t *inner_tsc)
 {
 	uint64_t clock = plat_tsc();
 
 	for (bool first = true; a->arg[1]; first = false) {
-		uint64_t va = a->arg[0], start = clock;
-		struct multicall_entry e;
+		uint64_t va = a->arg[0], start = clock, op;
+		struct hypercall_args inner;
 		long ret;
 
-		if (!first && hypercall_preempt())
+		inner.in_multicall = true;
+		if (!first && hypercall_preempt_at(clock))
 			return -XEN_ERESTART;
-		if (guest_copy_from(v, &e, va, sizeof(e)))
+		if (unlikely(!get_entry(v, va, &op, &inner)))
 			return -XEN_EFAULT;
 
-		ret = call_entry(v, &e, &clock);
+		ret = likely(allowed_inside(op)) ? hypercall_timed(v, op, &inner, &clock) : not_allowed(v, op);
 		*inner_tsc += clock - start;
 
-		if (ret == -XEN_ERESTART) {
-			if (guest_copy_to(v, va + offsetof(struct multicall_entry, args), e.args,
-					  sizeof(e.args)))
+		if (unlikely(ret == -XEN_ERESTART)) {
+			if (guest_copy_to(v, va + offsetof(struct multicall_entry, args), inner.arg,
+					  sizeof(inner.arg)))
 				return -XEN_EFAULT;
 			return -XEN_ERESTART;
 		}
-		e.result = (xen_ulong_t)ret;
-		if (guest_copy_to(v, va + offsetof(struct multicall_entry, result), &e.result,
-				  sizeof(e.result)))
+		if (unlikely(!put_result(v, va, ret)))
 			return -XEN_EFAULT;
-		a->arg[0] = va + sizeof(e);
+		a->arg[0] = va + sizeof(struct multicall_entry);
 		a->arg[1]--;
 		/* The entry may have ended the domain. */
 		if (READ_ONCE(v->domain->state) != DOM_RUNNING)

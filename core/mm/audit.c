@@ -201,6 +201,7 @@ static void check_lists(struct audit *a)
 		struct domain *d = list_entry(l, struct domain, link);
 		uint64_t pages = 0;
 
+		a->violations += guest_paths_audit(d);
 		for (uint32_t n = d->mm.first_frame; n && listed <= nr_frames;
 		     n = frame_at(n)->next) {
 			listed++;

@@ -103,6 +103,12 @@ static inline void *mfn_ptr(mfn_t mfn)
 	return frame_zero + (mfn.n << PAGE_SHIFT);
 }
 
+/** ptr_mfn() - back from there. */
+static inline mfn_t ptr_mfn(const void *p)
+{
+	return MFN((uint64_t)((const char *)p - frame_zero) >> PAGE_SHIFT);
+}
+
 static inline void *frame_ptr(const struct frame *f)
 {
 	return mfn_ptr(frame_mfn(f));
@@ -306,7 +312,12 @@ int table_store(struct domain *d, struct frame *table, unsigned index, uint64_t 
 		const uint64_t *expect, bool keep_ad, bool preemptible);
 
 /** mm_foreign_ok() - 0 when @domid names @d itself; otherwise the errno of who may not. */
-int mm_foreign_ok(struct domain *d, domid_t domid);
+int foreign_ok(struct domain *d, domid_t domid);
+static inline int mm_foreign_ok(struct domain *d, domid_t domid)
+{
+	return likely(domid == DOMID_SELF) ? 0 : foreign_ok(d, domid);
+}
+
 /** mm_vcpu_mask() - physical CPUs of the virtual CPUs in the guest's bitmap at @va. 0 or -errno. */
 int mm_vcpu_mask(struct vcpu *v, uint64_t va, uint64_t *pcpus);
 
@@ -330,9 +341,21 @@ void segdesc_new_tables(struct vcpu *v);
 void segdesc_unmapped(struct domain *d, struct frame *f);
 
 /* ---- guest_access.c ---- */
+/**
+ * paths_gone() - an entry above L1 that was present has been replaced in a table of @d's, or a table above L1 has ceased to
+ * be one. Called when that is done, and before anything that was only reachable by it is given up.
+ */
+static inline void paths_gone(struct domain *d)
+{
+	__atomic_fetch_add(&d->mm.table_generation, 1, __ATOMIC_SEQ_CST);
+}
+
 /** walk_l1() - the live L1 table and index that map @va in v's kernel tables; NULL when a level is
  * missing. */
 struct frame *walk_l1(struct vcpu *v, uint64_t va, unsigned *index);
+
+/** guest_paths_audit() - how many ways to L1 tables that virtual CPUs of @d would take are wrong. Nobody runs. */
+unsigned guest_paths_audit(const struct domain *d);
 
 /* ---- memory_op.c ---- */
 /** memory_frame_limit() - the first frame number that XENMEMF_address_bits excludes. */

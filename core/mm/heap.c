@@ -28,7 +28,7 @@ void heap_reset(void)
 
 mfn_t virt_to_mfn(const void *p)
 {
-	return MFN((uint64_t)((const char *)p - frame_zero) >> PAGE_SHIFT);
+	return ptr_mfn(p);
 }
 
 void *heap_alloc_pages(unsigned n)

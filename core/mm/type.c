@@ -264,6 +264,8 @@ void type_put(struct frame *f, bool preemptible)
 	 * by force. */
 	f->count++;
 	plat_pt_leave(frame_mfn(f), f->type);
+	if (f->type > FT_L1)
+		paths_gone(f->owner);
 	if (f->type == FT_L4)
 		clear_reserved(f);
 	f->flags |= FF_PARTIAL;

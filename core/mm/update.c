@@ -63,12 +63,12 @@ int table_store(struct domain *d, struct frame *table, unsigned index, uint64_t 
 		e |= PTE_US;
 		if (level == 1)
 			e &= ~PTE_G;
-		if (!expect && !keep_ad) {
+		if (!expect && !keep_ad)
 			plat_pt_write(frame_mfn(table), index, e, level);
-			goto stored;
-		}
-		if (!store(table, index, e, &old, expect, keep_ad))
+		else if (!store(table, index, e, &old, expect, keep_ad))
 			return -XEN_EAGAIN;
+		if (level > 1)
+			paths_gone(d);
 		goto stored;
 	}
 	if (!present && !entry_absent_ok(e)) {
@@ -85,16 +85,19 @@ int table_store(struct domain *d, struct frame *table, unsigned index, uint64_t 
 			entry_put(d, table, level, e, false);
 		return -XEN_EAGAIN;
 	}
-	if (old & PTE_P)
+	if (old & PTE_P) {
+		if (level > 1)
+			paths_gone(d);
 		entry_put(d, table, level, old, preemptible);
+	}
 stored:
 	d->mm.pt_updates++;
 	return 0;
 }
 
-int mm_foreign_ok(struct domain *d, domid_t domid)
+int foreign_ok(struct domain *d, domid_t domid)
 {
-	if (domid == DOMID_SELF || domid == d->id)
+	if (domid == d->id)
 		return 0;
 	if (domid == DOMID_IO || domid == DOMID_XEN)
 		return -XEN_EPERM;
@@ -187,7 +190,9 @@ long do_mmu_update(struct vcpu *v, struct hypercall_args *a)
 
 			have = left < BATCH ? (unsigned)left : BATCH;
 			bytes = have * sizeof(batch[0]);
-			bytes -= guest_copy_from(v, batch, a->arg[0] + i * sizeof(batch[0]), bytes);
+			/* One is what kernels ask for most. */
+			bytes -= have == 1 ? guest_copy_from(v, batch, a->arg[0] + i * sizeof(batch[0]), sizeof(batch[0])) :
+					     guest_copy_from(v, batch, a->arg[0] + i * sizeof(batch[0]), bytes);
 			have = (unsigned)(bytes / sizeof(batch[0]));
 			at = 0;
 			if (!have) {

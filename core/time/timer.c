@@ -16,13 +16,14 @@
 #include <xenopus/time.h>
 #include "clock.h"
 
+#define NOT_KNOWN 1 /* no timer's: they expire later than that */
+
 static struct timer_queue {
 	struct spinlock lock;
 	struct list timers, due;
 	struct timer *firing;       /* whose function is running, without the lock */
 	uint64_t head_ns, head_tsc; /* expiry of the first timer, both ways; tsc 0: empty */
-	uint64_t told;              /* what plat_timer_set() got last */
-	bool know;                  /* ... and whether that still holds */
+	uint64_t told;              /* what plat_timer_set() got last, NOT_KNOWN: that may not hold any more */
 } __attribute__((aligned(64))) queues[MAX_PCPUS];
 
 void timers_init(void)
@@ -33,6 +34,7 @@ void timers_init(void)
 		memset(&queues[i], 0, sizeof(queues[i]));
 		list_init(&queues[i].timers);
 		list_init(&queues[i].due);
+		queues[i].told = NOT_KNOWN;
 	}
 }
 
@@ -84,7 +86,7 @@ static void refresh_head(struct timer_queue *q)
 		return;
 	q->head_ns = first->expires;
 	tsc = time_ns_to_tsc(first->expires);
-	set_head_tsc(q, tsc ? tsc : 1); /* 0 means none */
+	set_head_tsc(q, max_t(uint64_t, tsc, 2)); /* 0 means none, NOT_KNOWN not one */
 }
 
 void timer_init(struct timer *t, void (*fn)(struct timer *t))
@@ -209,16 +211,19 @@ void timers_run(void)
 	timers_program();
 }
 
-void timers_program(void)
+static __attribute__((noinline)) void program(struct timer_queue *q, uint64_t head)
+{
+	q->told = head;
+	plat_timer_set(head);
+}
+
+inline void timers_program(void)
 {
 	struct timer_queue *q = &queues[plat_cpu_id()];
 	uint64_t head = head_tsc(q);
 
-	if (q->know && q->told == head)
-		return;
-	q->told = head;
-	q->know = true;
-	plat_timer_set(head);
+	if (unlikely(q->told != head))
+		program(q, head);
 }
 
 void timers_kicked(void)
@@ -227,5 +232,5 @@ void timers_kicked(void)
 
 	/* Off stays off; a deadline that was reached may have to be set again. */
 	if (q->told)
-		q->know = false;
+		q->told = NOT_KNOWN;
 }

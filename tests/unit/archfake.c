@@ -39,14 +39,34 @@ static size_t copy(uint64_t va, void *buf, size_t n, bool to_guest, uint64_t *fa
 	return n - i;
 }
 
-size_t guest_copy_from(struct vcpu *v, void *dst, uint64_t va, size_t n)
+size_t guest_copy_from_long(struct vcpu *v, void *dst, uint64_t va, size_t n)
 {
 	return copy(va, dst, n, false, NULL);
 }
 
-size_t guest_copy_to(struct vcpu *v, uint64_t va, const void *src, size_t n)
+size_t guest_copy_to_long(struct vcpu *v, uint64_t va, const void *src, size_t n)
 {
 	return copy(va, (void *)(uintptr_t)src, n, true, NULL);
+}
+
+size_t guest_copy_from_any(struct vcpu *v, void *dst, uint64_t va, size_t n)
+{
+	return copy(va, dst, n, false, NULL);
+}
+
+/* The long way is always right. */
+const void *guest_reach(struct vcpu *v, uint64_t va, size_t n)
+{
+	return NULL;
+}
+
+void *guest_reach_write(struct vcpu *v, uint64_t va, size_t n)
+{
+	return NULL;
+}
+
+void guest_written(const void *at)
+{
 }
 
 size_t guest_copy_to_fault(struct vcpu *v, uint64_t va, const void *src, size_t n, uint64_t *fault_va,
@@ -100,9 +120,10 @@ void assert_failed(const char *expr, const char *file, int line)
 	abort();
 }
 
-void hypercall_dispatch(struct vcpu *v)
+bool hypercall_dispatch(struct vcpu *v)
 {
 	fake.hypercalls++;
+	return true;
 }
 
 bool hypercall_preempt(void)

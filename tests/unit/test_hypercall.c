@@ -170,7 +170,7 @@ static void multicall_is_preempted(void **state)
 	memset(e, 0, 64 * sizeof(*e));
 	for (unsigned i = 0; i < 64; i++)
 		e[i].op = __HYPERVISOR_xen_version;
-	tp.tsc_step = tp.info.tsc_khz / 20; /* every look at the clock takes 50 us */
+	tp.tsc_step = tp.info.tsc_khz / 10; /* every look at the clock takes 100 us */
 
 	rc = hypercall(__HYPERVISOR_multicall, ENTRIES_VA, 64, 0);
 	while (v->gate.regs.rip != RIP) {

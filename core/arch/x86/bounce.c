@@ -26,7 +26,8 @@
 	(1u << X86_DF | 1u << X86_TS | 1u << X86_NP | 1u << X86_SS | 1u << X86_GP | 1u << X86_PF | \
 	 1u << X86_AC | 1u << X86_CP)
 
-/* Longest frame, in words. */
+/* Shortest and longest frame, in words. */
+#define FRAME_MIN 7
 #define FRAME_MAX 12
 
 void arch_toggle_mode(struct vcpu *v)
@@ -39,14 +40,20 @@ void arch_toggle_mode(struct vcpu *v)
 	g->flags ^= GATE_KERNEL_MODE;
 }
 
-static unsigned fill_frame(struct vcpu *v, const struct bounce *b, uint8_t mask, uint64_t frame[])
+static unsigned frame_words(const struct bounce *b)
+{
+	return FRAME_MIN + b->has_error + (b->failsafe ? 4 : 0);
+}
+
+/* @kernel: the guest was in its kernel. */
+static inline void fill_frame(struct vcpu *v, const struct bounce *b, bool kernel, uint8_t mask, uint64_t frame[])
 {
 	const struct cpu_user_regs *regs = &v->gate.regs;
 	uint64_t rflags = regs->rflags & ~(X86_FL_IF | X86_FL_IOPL);
 	uint64_t cs = regs->cs;
 	unsigned n = 0;
 
-	if (gate_kernel_mode(&v->gate))
+	if (kernel)
 		cs &= ~UINT64_C(3);
 	if (!mask)
 		rflags |= X86_FL_IF;
@@ -68,7 +75,22 @@ static unsigned fill_frame(struct vcpu *v, const struct bounce *b, uint8_t mask,
 	frame[n++] = rflags;
 	frame[n++] = regs->rsp;
 	frame[n++] = regs->ss;
-	return n;
+}
+
+/* The frame onto the stack of the guest kernel, in the mode the guest is in now. False: a page fault at *@fault_va. */
+static bool write_frame(struct vcpu *v, const struct bounce *b, bool kernel, uint8_t mask, uint64_t sp, uint64_t *fault_va,
+			uint32_t *pf_error)
+{
+	size_t size = frame_words(b) * sizeof(uint64_t);
+	uint64_t *at = guest_reach_write(v, sp, size), frame[FRAME_MAX];
+
+	if (likely(at)) {
+		fill_frame(v, b, kernel, mask, at);
+		guest_written(at);
+		return true;
+	}
+	fill_frame(v, b, kernel, mask, frame);
+	return !guest_copy_to_fault(v, sp, frame, size, fault_va, pf_error);
 }
 
 bool bounce_to_kernel(struct vcpu *v, const struct bounce *b)
@@ -76,24 +98,22 @@ bool bounce_to_kernel(struct vcpu *v, const struct bounce *b)
 	struct gate_vcpu *g = &v->gate;
 	struct cpu_user_regs *regs = &g->regs;
 	uint8_t mask = READ_ONCE(g->vcpu_info->evtchn_upcall_mask);
-	uint64_t frame[FRAME_MAX], sp, fault_va = 0;
+	uint64_t sp = regs->rsp, fault_va = 0, size = frame_words(b) * sizeof(uint64_t);
+	bool kernel = gate_kernel_mode(g);
 	uint32_t pf_error = 0;
-	unsigned words;
 
 	if (!b->rip) {
 		domain_crash(v, "%s: no handler (rip %016lx)", b->what, (unsigned long)regs->rip);
 		return false;
 	}
-	words = fill_frame(v, b, mask, frame);
-	sp = regs->rsp;
-	if (!gate_kernel_mode(g)) {
+	if (!kernel) {
 		arch_toggle_mode(v);
 		sp = g->kernel_sp;
 	}
-	sp = (sp & ~UINT64_C(15)) - words * 8;
+	sp = (sp & ~UINT64_C(15)) - size;
 
-	if (!va_guest_ok(sp) || !va_guest_ok(sp + words * 8 - 1) ||
-	    guest_copy_to_fault(v, sp, frame, words * 8, &fault_va, &pf_error)) {
+	if (!va_guest_ok(sp) || !va_guest_ok(sp + size - 1) ||
+	    !write_frame(v, b, kernel, mask, sp, &fault_va, &pf_error)) {
 		domain_crash(v, "%s: no room for the frame at stack %016lx (fault at %016lx, error %x)",
 			     b->what, (unsigned long)sp, (unsigned long)fault_va, pf_error);
 		return false;

@@ -28,7 +28,7 @@ static void print_stack(struct vcpu *v, const struct out *o)
 	unsigned n, i;
 
 	for (n = 0; n < STACK_WORDS; n++)
-		if (guest_copy_from(v, &word[n], v->gate.regs.rsp + n * 8, 8))
+		if (guest_copy_from_any(v, &word[n], v->gate.regs.rsp + n * 8, 8))
 			break;
 	if (!n) {
 		say(o, "  stack at %016lx: unreadable", (unsigned long)v->gate.regs.rsp);

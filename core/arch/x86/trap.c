@@ -12,10 +12,12 @@
 #include <xenopus/hypercall.h>
 
 /* A return address beyond the canonical ones cannot be resumed; the guest gets what a jump there gives. */
-static void check_rip(struct vcpu *v)
+static bool check_rip(struct vcpu *v)
 {
-	if (!va_canonical(v->gate.regs.rip))
-		arch_inject_exception(v, X86_GP, 0, 0);
+	if (likely(va_canonical(v->gate.regs.rip)))
+		return true;
+	arch_inject_exception(v, X86_GP, 0, 0);
+	return false;
 }
 
 /* SYSCALL by guest user code. rcx and r11 hold its rip and rflags, for the frame too. */
@@ -197,6 +199,13 @@ static void handle_exception(struct vcpu *v, const struct trap *t)
 	}
 }
 
+inline bool arch_hypercall(struct vcpu *v)
+{
+	bool plain = hypercall_dispatch(v);
+
+	return check_rip(v) && plain;
+}
+
 void arch_handle_trap(struct vcpu *v, const struct trap *t)
 {
 	switch (t->cause) {
@@ -204,10 +213,11 @@ void arch_handle_trap(struct vcpu *v, const struct trap *t)
 		handle_exception(v, t);
 		break;
 	case TRAP_SYSCALL:
-		if (gate_kernel_mode(&v->gate))
-			hypercall_dispatch(v);
-		else
-			user_syscall(v, false);
+		if (gate_kernel_mode(&v->gate)) {
+			arch_hypercall(v);
+			break;
+		}
+		user_syscall(v, false);
 		check_rip(v);
 		break;
 	case TRAP_SYSCALL32:
@@ -237,6 +247,7 @@ void arch_handle_trap(struct vcpu *v, const struct trap *t)
 		break;
 	case TRAP_NMI:
 	case TRAP_KICK:
+	case TRAP_HANDLED:
 		break;
 	}
 }

@@ -96,6 +96,8 @@ void arch_fill_hypercall_page(void *page);
 
 /** arch_handle_trap() - everything the guest did to leave ring 3, except TRAP_KICK. */
 void arch_handle_trap(struct vcpu *v, const struct trap *t);
+/** arch_hypercall() - the same for SYSCALL in the guest's kernel. True: RIP is canonical, and only rax has changed. */
+bool arch_hypercall(struct vcpu *v);
 
 /**
  * arch_inject_exception() - bounce an exception to the guest kernel (via its trap table). @cr2 counts for #PF

@@ -59,10 +59,11 @@ void cpu_stops(void);
 bool cpu_top(void);
 /**
  * cpu_enter_guest() / cpu_enter_idle() - from here on others have to kick this CPU. False: they want it
- * now, go round. cpu_leave() - back in the core.
+ * now, go round. cpu_leave() / cpu_leave_idle() - back in the core.
  */
 bool cpu_enter_guest(void);
 bool cpu_enter_idle(void);
 void cpu_leave(void);
+void cpu_leave_idle(void);
 
 #endif

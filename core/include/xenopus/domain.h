@@ -27,6 +27,7 @@ struct vcpu {
 	struct vcpu_event event;
 	struct vcpu_time time;
 	struct vcpu_sched sched;
+	struct vcpu_mm mm;
 	void *plat; /* the home's */
 	struct domain_stats stats;
 };

@@ -20,21 +20,26 @@ struct hypercall_args {
 
 typedef long hypercall_fn(struct vcpu *v, struct hypercall_args *a);
 
-/** hypercall_dispatch() - SYSCALL from guest kernel: number in rax; stores the result in rax. */
-void hypercall_dispatch(struct vcpu *v);
+/**
+ * hypercall_dispatch() - SYSCALL from guest kernel: number in rax; stores the result in rax. True: no other register has
+ * changed.
+ */
+bool hypercall_dispatch(struct vcpu *v);
 /** hypercall_call() - one hypercall by number, for dispatch and multicall; counts statistics. */
-long hypercall_call(struct vcpu *v, unsigned nr, struct hypercall_args *a);
+long hypercall_call(struct vcpu *v, uint64_t nr, struct hypercall_args *a);
 /**
  * hypercall_timed() - the same for callers who have just read the TSC (plat_tsc()) into *@clock; it is moved on to
  * the end of the call.
  */
-long hypercall_timed(struct vcpu *v, unsigned nr, struct hypercall_args *a, uint64_t *clock);
+long hypercall_timed(struct vcpu *v, uint64_t nr, struct hypercall_args *a, uint64_t *clock);
 
 /** hypercall_name() - "mmu_update", ... or NULL for numbers without a name. */
 const char *hypercall_name(unsigned nr);
 
 /** hypercall_preempt() - should a long operation stop here and continue later? */
 bool hypercall_preempt(void);
+/** hypercall_preempt_at() - the same for callers who have just read the TSC. */
+bool hypercall_preempt_at(uint64_t now);
 
 /* Handlers, by family (the file that has them). */
 /* core/mm */

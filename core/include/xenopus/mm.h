@@ -82,8 +82,27 @@ struct domain_mm {
 	uint64_t cpus;
 	struct flush_times flushes;
 	uint64_t vm_assist;	  /* VMASST_TYPE_* bits (atomic) */
+	uint64_t table_generation; /* of its tables above L1: counts what paths there are no more (atomic) */
 	uint64_t pt_updates;	  /* statistics: page-table entries written */
 	uint64_t ptwr_emulations; /* statistics: emulated direct writes */
+};
+
+/**
+ * struct vcpu_mm - where the L1 tables of guest addresses are that were looked up lately (guest_access.c). Used by the physical
+ * CPU that works for the virtual CPU, without a lock.
+ * @path: the one for a region of 2 MiB is at the region's number modulo VCPU_PATHS
+ */
+#define VCPU_PATHS 16u
+
+struct vcpu_mm {
+	struct l1_path {
+		uint64_t generation;  /* of the domain's tables when it was found */
+		uint64_t region;      /* (address >> 21) + 1, 0: nothing here */
+		uint64_t root;	      /* CR3 */
+		const uint64_t *l1;
+		uint64_t rights;      /* PTE_P, PTE_US and PTE_RW set at each level above; PTE_NX set at one */
+		uint64_t pad[3];
+	} path[VCPU_PATHS];
 };
 
 /* ---- start ---- */
@@ -167,17 +186,63 @@ uint64_t mm_walk(struct vcpu *v, uint64_t va, unsigned *level_out);
 /* ---- guest memory by virtual address, as the guest (ring 3) could reach it ---- */
 
 /**
+ * guest_reach() / guest_reach_write() - the core's address of the @n bytes at @va for reading or writing, NULL when the guest
+ * could not do that or when they are in two pages. Use it at once: with no lock taken, no hypercall performed, nobody waited
+ * for in between. The guest may change the bytes under our eyes. guest_written() follows a store.
+ */
+const void *guest_reach(struct vcpu *v, uint64_t va, size_t n);
+void *guest_reach_write(struct vcpu *v, uint64_t va, size_t n);
+void guest_written(const void *at);
+
+/**
  * guest_copy_from() / guest_copy_to() - copy between the core and guest virtual memory of @v's
  * current page tables, honouring present/user/writable bits. Returns the number of bytes NOT copied
  * (0: all).
  * *@fault_va (may be NULL) is the first address that failed; error code bits as #PF in *@pf_error.
  */
-size_t guest_copy_from(struct vcpu *v, void *dst, uint64_t va, size_t n);
-size_t guest_copy_to(struct vcpu *v, uint64_t va, const void *src, size_t n);
+size_t guest_copy_from_long(struct vcpu *v, void *dst, uint64_t va, size_t n);
+size_t guest_copy_to_long(struct vcpu *v, uint64_t va, const void *src, size_t n);
+
+/* Most copies are of one small structure, in one page: the compiler writes them out, with one look at the tables. */
+#define GUEST_COPY_SMALL 64u
+
+static inline size_t guest_copy_from(struct vcpu *v, void *dst, uint64_t va, size_t n)
+{
+	if (__builtin_constant_p(n) && n <= GUEST_COPY_SMALL) {
+		const void *at = guest_reach(v, va, n);
+
+		if (likely(at)) {
+			__builtin_memcpy(dst, at, n);
+			/* What is checked and used is the copy: it must not be read from the guest again. */
+			__asm__ volatile("" : : : "memory");
+			return 0;
+		}
+	}
+	return guest_copy_from_long(v, dst, va, n);
+}
+
+static inline size_t guest_copy_to(struct vcpu *v, uint64_t va, const void *src, size_t n)
+{
+	if (__builtin_constant_p(n) && n <= GUEST_COPY_SMALL) {
+		void *at = guest_reach_write(v, va, n);
+
+		if (likely(at)) {
+			__builtin_memcpy(at, src, n);
+			__asm__ volatile("" : : : "memory");
+			guest_written(at);
+			return 0;
+		}
+	}
+	return guest_copy_to_long(v, va, src, n);
+}
+
 size_t guest_copy_to_fault(struct vcpu *v, uint64_t va, const void *src, size_t n,
 			   uint64_t *fault_va, uint32_t *pf_error);
 size_t guest_fetch(struct vcpu *v, void *dst, uint64_t va, size_t n, uint64_t *fault_va,
 		   uint32_t *pf_error);
+
+/** guest_copy_from_any() - guest_copy_from() for people who look at a virtual CPU that another physical CPU may run. */
+size_t guest_copy_from_any(struct vcpu *v, void *dst, uint64_t va, size_t n);
 
 /* ---- physical CPUs ---- */
 

@@ -117,6 +117,7 @@ enum trap_cause {
 	TRAP_SOFT_INT,  /* INT n through a gate; vector = n, regs.rip is after the instruction */
 	TRAP_NMI,       /* hardware NMI, for the home's own use only */
 	TRAP_KICK,      /* timer, kick from another CPU, or work for plat_poll() */
+	TRAP_HANDLED,   /* the home has told core_trap() or core_hypercall(), which wants to look around */
 };
 
 struct trap {

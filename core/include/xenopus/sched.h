@@ -40,6 +40,7 @@ struct sched_params {
  * lock of @pcpu's run queue (queue.c); all but @params are read without.
  * @running: a physical CPU is working for it (between two decisions of its loop)
  * @loaded: its FPU and segment state is on physical CPU @pcpu
+ * @rounds: of the CPU loop that are left before this looks around (core/control/loop.c)
  * @evict: whoever has it loaded shall give it up
  * @poll_port: SCHEDOP_poll: 0: not in one, POLL_SEVERAL: not just one port
  * @affinity: bitmap of the physical CPUs it may run on, never without one that exists
@@ -51,6 +52,7 @@ struct vcpu_sched {
 	bool running;
 	bool loaded;
 	bool evict;
+	uint32_t rounds;
 	uint32_t pause_flags;
 	unsigned pcpu;
 	uint32_t poll_port;

@@ -52,6 +52,10 @@ static inline bool mfn_valid_number(mfn_t m)
 #define READ_ONCE(x)     __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
 
+/* Which way an exit of a guest usually takes, where the compiler would guess wrong. */
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
 struct domain;
 struct vcpu;
 
