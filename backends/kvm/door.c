@@ -211,8 +211,7 @@ static bool under_debugger(void)
 
 bool door_open_for_business(void)
 {
-	/* Where SYSCALL is dear it is replaced, and nobody comes to the door. */
-	return machine.traits.syscall_stays_in_ring3 && !machine.traits.syscall_dear && machine.attendant && machine.nr_pcpus == 1 &&
+	return machine.traits.syscall_stays_in_ring3 && machine.attendant && machine.nr_pcpus == 1 &&
 	       machine_host_cpus() > 1 && !under_debugger();
 }
 

@@ -173,7 +173,6 @@ static void kvcpu_reset(struct kvcpu *k)
 	/* All of it: what the last domain had in its vector registers is none of the next one's business. */
 	ioctl(k->fd, KVM_SET_XSAVE, &fresh_vector);
 	k->user_cs.present = k->user_ss.present = 0;
-	k->nr_shortcuts = 0;
 	k->dirty = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
 }
 

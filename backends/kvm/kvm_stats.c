@@ -3,7 +3,7 @@
 #include "machine.h"
 
 static const char *const names[EXIT_KINDS] = {
-	[EXIT_SYSCALL] = "syscall", [EXIT_SHORTCUT] = "hypercall by a shortcut", [EXIT_ATTENDED] = "answered, but had to leave", [EXIT_EXCEPTION] = "exception", [EXIT_SOFT_INT] = "int n",
+	[EXIT_SYSCALL] = "syscall", [EXIT_ATTENDED] = "answered, but had to leave", [EXIT_EXCEPTION] = "exception", [EXIT_SOFT_INT] = "int n",
 	[EXIT_SIGNAL] = "signal (timer, kick)", [EXIT_STORES] = "through a store stub",
 	[EXIT_RERUN] = "run again after a signal", [EXIT_OTHER] = "other",
 };

@@ -23,7 +23,6 @@
 /** struct kvm_traits - what the start-up probe found out about this host's KVM (docs/hosted.md). */
 struct kvm_traits {
 	bool syscall_stays_in_ring3; /* LSTAR is entered with CPL 3 */
-	bool syscall_dear;           /* ... at a price that an OUT in its place saves */
 	bool host_stores_unseen;     /* a replaced present entry must be stored again from inside the VM */
 	bool int_gates_work;         /* int $n reaches a DPL-3 gate */
 	bool selectors_untold;       /* what ring 3 loads into DS and ES does not reach us */
@@ -33,11 +32,9 @@ struct kvm_traits {
 
 /** enum kvm_exit_kind - how a run ended, for --stats. */
 enum kvm_exit_kind {
-	EXIT_SYSCALL, EXIT_SHORTCUT, EXIT_ATTENDED, EXIT_EXCEPTION, EXIT_SOFT_INT, EXIT_SIGNAL, EXIT_STORES, EXIT_RERUN, EXIT_OTHER,
+	EXIT_SYSCALL, EXIT_ATTENDED, EXIT_EXCEPTION, EXIT_SOFT_INT, EXIT_SIGNAL, EXIT_STORES, EXIT_RERUN, EXIT_OTHER,
 	EXIT_KINDS
 };
-
-#define MAX_SHORTCUTS 128
 
 /**
  * struct kvcpu - a KVM vCPU with its gate area: what a virtual CPU of the core runs on (v->plat). It keeps
@@ -46,7 +43,6 @@ enum kvm_exit_kind {
  * @regs, @sregs: shared with KVM (KVM_CAP_SYNC_REGS); between runs they are the truth
  * @dirty: KVM_SYNC_X86_* that must be taken over at the next run
  * @flush_seen: the flush_gen of its physical CPU that it has honoured; if behind, a TLB flush is owed
- * @shortcuts: machine addresses where an OUT stands for the guest's SYSCALL, see shortcut.c
  * @user_cs, @user_ss: last pair loaded from guest descriptors, see segments.c
  */
 struct kvcpu {
@@ -64,8 +60,6 @@ struct kvcpu {
 	unsigned reruns;   /* in a row */
 	uint8_t *stack_page;
 	uint64_t stack_top;
-	uint64_t shortcuts[MAX_SHORTCUTS];
-	unsigned nr_shortcuts;
 	struct kvm_segment user_cs, user_ss;
 	uint64_t xcr0;
 	struct kvm_debugregs debug;
@@ -182,12 +176,6 @@ void door_note_hypercall(struct pcpu *p, struct kvcpu *k);
 /** door_stop_guest() - on the attendant's thread: bring the guest out of KVM_RUN until the answer is given. */
 void door_stop_guest(void);
 uint64_t door_answers(const struct pcpu *p);
-
-/* shortcut.c */
-/** shortcut_make() - the guest kernel has made a hypercall, its registers are saved: a shorter way for the next one. */
-void shortcut_make(struct kvcpu *k, struct vcpu *v);
-/** shortcut_taken() - ring 3 has just made an OUT to the door's port: is it one of ours? */
-bool shortcut_taken(const struct kvcpu *k, struct vcpu *v);
 
 /* pagetable.c */
 void pt_drain(struct pcpu *p, struct kvcpu *k); /* run queued stores until at most GATE_STORES are left */

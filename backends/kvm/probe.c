@@ -15,7 +15,6 @@
 
 /* Each program ends in SYSCALL, or in the trap that is asked about. */
 static const uint8_t prog_syscall[] = { 0x0f, 0x05 };
-static const uint8_t prog_out[] = { 0xe6, GATE_PORT_LSTAR };
 static const uint8_t prog_int80[] = { 0xcd, 0x80, 0x0f, 0x05 };
 static const uint8_t prog_read[] = { 0x48, 0x8b, 0x03, 0x0f, 0x05 }; /* mov (%rbx),%rax */
 /* mov $0x2b,%ds: a selector that is in Linux' own GDT, not in this machine's */
@@ -139,31 +138,6 @@ static bool look(struct probe *pr, GError **error)
 	return true;
 }
 
-/* The quickest of a few runs, in ns: what comes between others' work says nothing. */
-static uint64_t quickest(struct probe *pr, const uint8_t *prog, size_t len)
-{
-	uint64_t best = UINT64_MAX;
-
-	for (unsigned i = 0; i < 8; i++) {
-		uint64_t start = clock_ns();
-
-		if (probe_run(pr, prog, len, 0, false) != GATE_PORT_LSTAR)
-			return 0;
-		best = MIN(best, clock_ns() - start);
-	}
-	return best;
-}
-
-/* Does an OUT alone leave the VM so much cheaper than a SYSCALL to the door's OUT that replacing one by the other pays? */
-static bool syscall_dear(struct probe *pr)
-{
-	uint64_t out = quickest(pr, prog_out, sizeof(prog_out));
-
-	if (!out || pr->k->regs->rip != CODE_VA + sizeof(prog_out))
-		return false;
-	return out + out / 5 < quickest(pr, prog_syscall, sizeof(prog_syscall));
-}
-
 bool probe_traits(GError **error)
 {
 	struct probe pr = { .k = kvcpu_get(error) };
@@ -176,8 +150,6 @@ bool probe_traits(GError **error)
 	}
 	bool ok = look(&pr, error);
 
-	machine.traits.syscall_dear = ok && machine.traits.syscall_stays_in_ring3 && syscall_dear(&pr);
-
 	pr.k->sregs->cr3 = machine.gate_l3;
 	kvcpu_put(pr.k);
 	return ok;
@@ -187,10 +159,10 @@ void probe_print(void)
 {
 	const struct kvm_traits *t = &machine.traits;
 
-	xlog(LOG_INFO, "KVM: %s; SYSCALL enters ring %d%s; page-table stores of this process are %s; "
+	xlog(LOG_INFO, "KVM: %s; SYSCALL enters ring %d; page-table stores of this process are %s; "
 	     "int gates %s; selectors %s; slot 256 %s; CR0.TS %s; TSC %u kHz, offset %lld",
 	     t->host_stores_unseen ? "shadows page tables" : "nested paging",
-	     t->syscall_stays_in_ring3 ? 3 : 0, t->syscall_dear ? " slowly" : "", t->host_stores_unseen ? "repeated inside" : "seen",
+	     t->syscall_stays_in_ring3 ? 3 : 0, t->host_stores_unseen ? "repeated inside" : "seen",
 	     t->int_gates_work ? "work" : "raise #UD", t->selectors_untold ? "untold" : "told",
 	     t->slot256_visible ? "visible" : "hidden",
 	     t->raises_nm ? "traps" : "does not trap", machine.info.tsc_khz,

@@ -237,25 +237,8 @@ static void save_syscall(struct pcpu *p, struct kvcpu *k, struct vcpu *v, struct
 	}
 	t->cause = TRAP_SYSCALL;
 	p->exits[EXIT_SYSCALL]++;
-	if (gate_kernel_mode(&v->gate)) {
+	if (gate_kernel_mode(&v->gate))
 		door_note_hypercall(p, k);
-		shortcut_make(k, v);
-	}
-}
-
-/* An OUT has taken the place of SYSCALL: leave the registers as that does. */
-static void save_shortcut(struct pcpu *p, struct kvcpu *k, struct vcpu *v, struct trap *t)
-{
-	struct cpu_user_regs *r = &v->gate.regs;
-
-	save_direct(k, r);
-	r->rcx = r->rip;
-	r->r11 = r->rflags & ~X86_FL_RF;
-	r->rflags = r->r11;
-	r->cs = FLAT_RING3_CS64;
-	r->ss = FLAT_RING3_SS64;
-	t->cause = TRAP_SYSCALL;
-	p->exits[EXIT_SHORTCUT]++;
 }
 
 /* Ring 3 used the door's port itself (the I/O bitmap lets it): what it deserves is #GP, at the OUT. */
@@ -290,8 +273,6 @@ static bool handle_io(struct pcpu *p, struct kvcpu *k, struct vcpu *v, struct tr
 	case GATE_PORT_LSTAR:
 		if (at_door(k, GATE_LEAVE_OFF))
 			save_syscall(p, k, v, t);
-		else if (shortcut_taken(k, v))
-			save_shortcut(p, k, v, t);
 		else
 			refuse_port(k, v, t);
 		return true;
