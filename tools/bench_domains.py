@@ -61,12 +61,18 @@ class Console(served.Client):
     def type(self, line):
         self.send(line.encode() + b'\n')
 
+    def there(self):
+        """A line has come already, maybe behind the answer that this is the console."""
+        return b'\n' in self.rest
+
     def take(self):
         """What has come, as complete lines; to be called when there is something."""
-        data = self.socket.recv(65536)
-        if not data:
-            stop(f'the console of {self.name} ended')
-        *lines, self.rest = (self.rest + data).split(b'\n')
+        if not self.there():
+            data = self.socket.recv(65536)
+            if not data:
+                stop(f'the console of {self.name} ended')
+            self.rest += data
+        *lines, self.rest = self.rest.split(b'\n')
         return [line.decode(errors='replace').rstrip('\r') for line in lines]
 
     def expect(self, pattern, seconds=LIMIT):
@@ -84,7 +90,8 @@ def expect_all(consoles, pattern, seconds=LIMIT, note=None):
     deadline = time.monotonic() + seconds
     while len(found) < len(consoles):
         waiting = [c for c in consoles if c not in found]
-        ready = select.select(waiting, [], [], max(0, deadline - time.monotonic()))[0]
+        ready = [c for c in waiting if c.there()] or \
+            select.select(waiting, [], [], max(0, deadline - time.monotonic()))[0]
         if not ready:
             stop(f'{waiting[0].name} did not say "{pattern}", but at last: {said.get(waiting[0], "nothing")}')
         for console in ready:
