@@ -232,6 +232,7 @@ bool m2p_strict(const struct domain *d);
 /** m2p_show() - make the M2P visible, or not, in live L4 @f. */
 void m2p_show(struct frame *f, bool show);
 void *m2p_page(uint64_t n);
+/** m2p_bytes() - its size: whole pages, all of which guests see. */
 uint64_t m2p_bytes(void);
 
 /* ---- entry.c ---- */

@@ -12,7 +12,7 @@ static uint64_t m2p_root; /* L4 entry */
 
 uint64_t m2p_bytes(void)
 {
-	return nr_frames * sizeof(*m2p);
+	return (nr_frames * sizeof(*m2p) + PAGE_SIZE - 1) & PAGE_MASK;
 }
 
 void *m2p_page(uint64_t n)
@@ -45,7 +45,7 @@ static uint64_t build_table(unsigned level, uint64_t first_page, uint64_t pages)
 
 int m2p_init(void)
 {
-	uint64_t pages = (m2p_bytes() + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	uint64_t pages = m2p_bytes() >> PAGE_SHIFT;
 	uint64_t l3;
 
 	m2p = heap_alloc_pages((unsigned)pages);
@@ -95,7 +95,7 @@ void m2p_set(mfn_t mfn, uint64_t pfn)
 
 bool m2p_peek(uint64_t offset, unsigned size, uint64_t *value)
 {
-	uint64_t end = (m2p_bytes() + PAGE_SIZE - 1) & PAGE_MASK;
+	uint64_t end = m2p_bytes();
 	unsigned shift = (offset & 7) * 8;
 
 	if (offset >= end || size > end - offset)

@@ -176,7 +176,7 @@ static long machphys_mapping(struct vcpu *v, uint64_t arg)
 {
 	struct xen_machphys_mapping map = {
 		.v_start = M2P_VIRT,
-		.v_end = M2P_VIRT + ((m2p_bytes() + PAGE_SIZE - 1) & PAGE_MASK),
+		.v_end = M2P_VIRT + m2p_bytes(),
 		.max_mfn = nr_frames - 1,
 	};
 

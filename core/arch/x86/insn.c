@@ -5,6 +5,7 @@
  * Whether code is 64, 32 or 16 bits is the business of its segment descriptor. The flat segments are
  * known; others are looked up in the tables the guest gave.
  */
+#include "alu.h"
 #include "internal.h"
 
 /* Descriptor bits (of the 8-byte entry; Intel SDM vol. 3, 3.4.5). */
@@ -13,8 +14,6 @@
 #define DESC_PRESENT (UINT64_C(1) << 47)
 #define DESC_L	     (UINT64_C(1) << 53)
 #define DESC_DB	     (UINT64_C(1) << 54)
-
-#define FL_ARITH UINT64_C(0x8d5)
 
 /* The LDT is kernel memory, which the user page tables need not map. */
 static size_t copy_from_kernel(struct vcpu *v, void *dst, uint64_t va, size_t n)
@@ -175,7 +174,7 @@ void arch_insn_retire(struct vcpu *v, const struct insn_regs *regs)
 	u->r14 = r[GPR_R14];
 	u->r15 = r[GPR_R15];
 	u->rip = regs->rip;
-	u->rflags = (u->rflags & ~(FL_ARITH | X86_FL_RF)) | (regs->rflags & FL_ARITH);
+	u->rflags = (u->rflags & ~(uint64_t)(FL_ARITH | X86_FL_RF)) | (regs->rflags & FL_ARITH);
 
 	if (u->rflags & X86_FL_TF) {
 		v->arch.dr[6] |= 1u << 14; /* BS: a single step was done */

@@ -3,8 +3,8 @@
  * load.c - instructions that read an integer from memory into registers and flags
  *
  * The other half of rmw.c, in the same two steps: the plan says what is read, the execution computes
- * from the value. Neither touches memory itself. Compares that name the memory first (cmp, bt) never
- * write, and belong to rmw.c all the same.
+ * from the value. Neither touches memory itself. cmp with the memory first is in both: rmw.c meets it among
+ * those that write, here it is one of those that only read.
  */
 #include "alu.h"
 
