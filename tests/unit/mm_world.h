@@ -52,6 +52,12 @@ void *world_ptr(struct world *w, unsigned pfn);
 uint64_t world_pte_ma(struct world *w, unsigned pfn, unsigned cmd);
 uint64_t world_pte(struct world *w, unsigned pfn);
 
+/** world_entry() - a page-table entry that maps page @pfn with @bits. */
+static inline uint64_t world_entry(const struct world *w, unsigned pfn, uint64_t bits)
+{
+	return w->p2m[pfn] << PAGE_SHIFT | bits;
+}
+
 /** world_call() - execute hypercall @nr through the dispatcher, as often as it is continued. */
 long world_call(struct world *w, unsigned nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4);
 /** world_restarts - continuations of the last world_call(). */

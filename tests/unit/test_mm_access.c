@@ -34,11 +34,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static uint64_t entry(unsigned pfn, uint64_t bits)
-{
-	return w.p2m[pfn] << PAGE_SHIFT | bits;
-}
-
 static void copies(void **state)
 {
 	static char in[3 * 4096], out[sizeof(in)];
@@ -52,7 +47,7 @@ static void copies(void **state)
 	assert_memory_equal((char *)world_ptr(&w, 21), in + 4096 - 100, 4096);
 	assert_int_equal(guest_copy_from(w.v, out, world_va(20), 0), 0);
 	/* through a remapped page */
-	assert_int_equal(world_va_mapping(&w, world_va(21), entry(30, PTE_WR), 0), 0);
+	assert_int_equal(world_va_mapping(&w, world_va(21), world_entry(&w, 30, PTE_WR), 0), 0);
 	assert_int_equal(guest_copy_to(w.v, world_va(21), "frog", 4), 0);
 	assert_memory_equal(world_ptr(&w, 30), "frog", 4);
 }
@@ -86,7 +81,7 @@ static void faults(void **state)
 	assert_int_equal(guest_copy_to(w.v, ~UINT64_C(0) - 3, &data, 8), 8);
 	/* an upper level forbids what the leaf allows */
 	*(struct mmu_update *)world_ptr(&w, 0) =
-		(struct mmu_update){w.p2m[w.l4] << PAGE_SHIFT | 8 * 272, entry(w.l3, PTE_RO)};
+		(struct mmu_update){w.p2m[w.l4] << PAGE_SHIFT | 8 * 272, world_entry(&w, w.l3, PTE_RO)};
 	assert_int_equal(world_call(&w, __HYPERVISOR_mmu_update, world_va(0), 1, 0, DOMID_SELF), 0);
 	assert_int_equal(guest_copy_to(w.v, world_va(20), &data, 8), 8);
 	assert_int_equal(guest_copy_from(w.v, &data, world_va(20), 8), 0);
@@ -121,7 +116,7 @@ static void walks(void **state)
 	unsigned level;
 
 	(void)state;
-	assert_int_equal(mm_walk(w.v, world_va(20) + 123, &level), entry(20, PTE_WR));
+	assert_int_equal(mm_walk(w.v, world_va(20) + 123, &level), world_entry(&w, 20, PTE_WR));
 	assert_int_equal(level, 1);
 	assert_int_equal(mm_walk(w.v, 0x1000, &level), 0);
 	assert_int_equal(level, 4);
@@ -164,9 +159,9 @@ static void direct_writes(void **state)
 	r->rdi = pte_va(20);
 	/* mov %rax,(%rdi) */
 	l1 = CODE_BYTES(0x48, 0x89, 0x07);
-	r->rax = entry(20, PTE_P | PTE_A);
+	r->rax = world_entry(&w, 20, PTE_P | PTE_A);
 	assert_true(write_fault(pte_va(20)));
-	assert_int_equal(l1[20], entry(20, PTE_P | PTE_A | PTE_US));
+	assert_int_equal(l1[20], world_entry(&w, 20, PTE_P | PTE_A | PTE_US));
 	assert_int_equal(r->rip, world_va(CODE) + 3);
 	assert_int_equal(frame_at(w.p2m[20])->type_count, 0);
 	/* xchg %rax,(%rdi): the old entry comes back */
@@ -174,33 +169,33 @@ static void direct_writes(void **state)
 	r->rax = 0;
 	assert_true(write_fault(pte_va(20)));
 	assert_int_equal(l1[20], 0);
-	assert_int_equal(r->rax, entry(20, PTE_P | PTE_A | PTE_US));
+	assert_int_equal(r->rax, world_entry(&w, 20, PTE_P | PTE_A | PTE_US));
 	/* lock cmpxchg %rcx,(%rdi), failing and succeeding */
 	CODE_BYTES(0xf0, 0x48, 0x0f, 0xb1, 0x0f);
 	r->rax = 5;
-	r->rcx = entry(20, PTE_WR);
+	r->rcx = world_entry(&w, 20, PTE_WR);
 	assert_true(write_fault(pte_va(20)));
 	assert_int_equal(r->rax, 0);
 	assert_int_equal(l1[20], 0);
 	assert_int_equal(r->rflags & 0x40, 0);
 	CODE_BYTES(0xf0, 0x48, 0x0f, 0xb1, 0x0f);
 	assert_true(write_fault(pte_va(20)));
-	assert_int_equal(l1[20], entry(20, PTE_WR));
+	assert_int_equal(l1[20], world_entry(&w, 20, PTE_WR));
 	assert_int_equal(r->rflags & 0x40, 0x40);
 	assert_int_equal(frame_at(w.p2m[20])->type_count, 1);
 	/* lock btr $1,(%rdi): write-protect */
 	CODE_BYTES(0xf0, 0x48, 0x0f, 0xba, 0x37, 0x01);
 	assert_true(write_fault(pte_va(20)));
-	assert_int_equal(l1[20], entry(20, PTE_RO));
+	assert_int_equal(l1[20], world_entry(&w, 20, PTE_RO));
 	assert_int_equal(r->rflags & 1, 1);
 	/* lock andb $0xdf,(%rdi): clear the accessed bit, one byte */
 	CODE_BYTES(0xf0, 0x80, 0x27, 0xdf);
 	assert_true(write_fault(pte_va(20)));
-	assert_int_equal(l1[20], entry(20, PTE_RO & ~PTE_A));
+	assert_int_equal(l1[20], world_entry(&w, 20, PTE_RO & ~PTE_A));
 	/* movl $0x80000000,4(%rdi): the upper half alone, no-execute */
 	CODE_BYTES(0xc7, 0x47, 0x04, 0x00, 0x00, 0x00, 0x80);
 	assert_true(write_fault(pte_va(20) + 4));
-	assert_int_equal(l1[20], entry(20, PTE_RO & ~PTE_A) | PTE_NX);
+	assert_int_equal(l1[20], world_entry(&w, 20, PTE_RO & ~PTE_A) | PTE_NX);
 	assert_int_equal(w.d->mm.ptwr_emulations, 7);
 }
 
@@ -215,15 +210,15 @@ static void pair_writes(void **state)
 	r->rdi = pte_va(20);
 	r->rax = old20 = l1[20];
 	r->rdx = old21 = l1[21];
-	r->rbx = entry(22, PTE_RO);
+	r->rbx = world_entry(&w, 22, PTE_RO);
 	r->rcx = PAGE_SIZE | PTE_WR; /* not the guest's */
 	assert_false(write_fault(pte_va(20)));
 	assert_int_equal(l1[20], old20);
 	assert_int_equal(l1[21], old21);
-	r->rcx = entry(23, PTE_WR);
+	r->rcx = world_entry(&w, 23, PTE_WR);
 	assert_true(write_fault(pte_va(20)));
-	assert_int_equal(l1[20], entry(22, PTE_RO));
-	assert_int_equal(l1[21], entry(23, PTE_WR));
+	assert_int_equal(l1[20], world_entry(&w, 22, PTE_RO));
+	assert_int_equal(l1[21], world_entry(&w, 23, PTE_WR));
 }
 
 static void upper_level_writes(void **state)
@@ -235,9 +230,9 @@ static void upper_level_writes(void **state)
 	assert_int_equal(world_protect(&w, 40, PTE_RO), 0);
 	CODE_BYTES(0x48, 0x89, 0x07);
 	r->rdi = world_va(w.l2) + 9 * 8;
-	r->rax = entry(40, PTE_WR);
+	r->rax = world_entry(&w, 40, PTE_WR);
 	assert_true(write_fault(r->rdi));
-	assert_int_equal(l2[9], entry(40, PTE_WR));
+	assert_int_equal(l2[9], world_entry(&w, 40, PTE_WR));
 	assert_int_equal(frame_at(w.p2m[40])->type, FT_L1);
 	CODE_BYTES(0x48, 0x89, 0x07);
 	r->rax = 0;
@@ -257,13 +252,13 @@ static void refused_writes(void **state)
 
 	(void)state;
 	r->rdi = pte_va(20);
-	r->rax = entry(w.l4, PTE_WR); /* a writable mapping of a page table */
+	r->rax = world_entry(&w, w.l4, PTE_WR); /* a writable mapping of a page table */
 	assert_false(write_fault(pte_va(20)));
-	r->rax = entry(20, PTE_WR);
+	r->rax = world_entry(&w, 20, PTE_WR);
 	/* another page than the one that faulted; not a page table; user mode; a read; no assist */
 	r->rax = 0;
 	assert_false(write_fault(world_va(w.l2)));
-	r->rax = entry(20, PTE_WR);
+	r->rax = world_entry(&w, 20, PTE_WR);
 	assert_int_equal(world_protect(&w, 60, PTE_RO), 0);
 	r->rdi = world_va(60);
 	assert_false(write_fault(world_va(60)));

@@ -36,11 +36,6 @@ static struct frame *page(unsigned pfn)
 	return frame_at(w.p2m[pfn]);
 }
 
-static uint64_t entry(unsigned pfn, uint64_t bits)
-{
-	return w.p2m[pfn] << PAGE_SHIFT | bits;
-}
-
 static uint64_t table_ma(unsigned pfn, unsigned index)
 {
 	return w.p2m[pfn] << PAGE_SHIFT | index * 8;
@@ -96,20 +91,20 @@ static void l1_entries(void **state)
 	assert_int_equal(f->count, 2);
 	assert_int_equal(f->type_count, 1);
 	/* read-only, unmapped, writable again */
-	assert_int_equal(world_mmu_update(&w, world_pte_ma(&w, 20, 0), entry(20, PTE_P)), 0);
+	assert_int_equal(world_mmu_update(&w, world_pte_ma(&w, 20, 0), world_entry(&w, 20, PTE_P)), 0);
 	assert_int_equal(world_pte(&w, 20),
-			 entry(20, PTE_P | PTE_US)); /* ring 3 needs the user bit */
+			 world_entry(&w, 20, PTE_P | PTE_US)); /* ring 3 needs the user bit */
 	assert_int_equal(f->count, 2);
 	assert_int_equal(f->type_count, 0);
 	assert_int_equal(world_mmu_update(&w, world_pte_ma(&w, 20, 0), 0x1234567890), 0);
 	assert_int_equal(f->count, 1);
 	assert_int_equal(
-		world_mmu_update(&w, world_pte_ma(&w, 20, 0), entry(20, PTE_WR | PTE_G | PTE_NX)),
+		world_mmu_update(&w, world_pte_ma(&w, 20, 0), world_entry(&w, 20, PTE_WR | PTE_G | PTE_NX)),
 		0);
-	assert_int_equal(world_pte(&w, 20), entry(20, PTE_WR | PTE_NX)); /* no global entries */
+	assert_int_equal(world_pte(&w, 20), world_entry(&w, 20, PTE_WR | PTE_NX)); /* no global entries */
 	assert_int_equal(f->type_count, 1);
 	/* the same frame a second time */
-	assert_int_equal(world_mmu_update(&w, world_pte_ma(&w, 21, 0), entry(20, PTE_WR)), 0);
+	assert_int_equal(world_mmu_update(&w, world_pte_ma(&w, 21, 0), world_entry(&w, 20, PTE_WR)), 0);
 	assert_int_equal(f->count, 3);
 	assert_int_equal(f->type_count, 2);
 	assert_int_equal(page(21)->count, 1);
@@ -122,9 +117,9 @@ static void l1_refusals(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
-		assert_int_equal(world_mmu_update(&w, ma, entry(20, PTE_WR | flags[i])),
+		assert_int_equal(world_mmu_update(&w, ma, world_entry(&w, 20, PTE_WR | flags[i])),
 				 -XEN_EINVAL);
-		assert_int_equal(world_mmu_update(&w, ma, entry(30, PTE_WR | flags[i])),
+		assert_int_equal(world_mmu_update(&w, ma, world_entry(&w, 30, PTE_WR | flags[i])),
 				 -XEN_EINVAL);
 	}
 	assert_int_equal(world_mmu_update(&w, ma, UINT64_C(0xfee00000) | PTE_WR),
@@ -141,9 +136,9 @@ static void l1_refusals(void **state)
 	assert_int_equal(world_mmu_update(&w, ma, (tp.info.frames - 1) << PAGE_SHIFT | PTE_RO),
 			 -XEN_EBUSY);
 	/* page tables, writable */
-	assert_int_equal(world_mmu_update(&w, ma, entry(w.l1, PTE_WR)), -XEN_EBUSY);
-	assert_int_equal(world_mmu_update(&w, ma, entry(w.l4, PTE_WR)), -XEN_EBUSY);
-	assert_int_equal(world_mmu_update(&w, ma, entry(w.l4, PTE_RO)), 0);
+	assert_int_equal(world_mmu_update(&w, ma, world_entry(&w, w.l1, PTE_WR)), -XEN_EBUSY);
+	assert_int_equal(world_mmu_update(&w, ma, world_entry(&w, w.l4, PTE_WR)), -XEN_EBUSY);
+	assert_int_equal(world_mmu_update(&w, ma, world_entry(&w, w.l4, PTE_RO)), 0);
 	assert_int_equal(world_mmu_update(&w, ma, before), 0);
 	/* bad commands and addresses */
 	assert_int_equal(world_mmu_update(&w, ma + 4, before), -XEN_ENOSYS);
@@ -157,20 +152,20 @@ static void accessed_and_dirty(void **state)
 	uint64_t *l1 = world_ptr(&w, w.l1);
 
 	(void)state;
-	l1[20] = entry(20, PTE_WR);
+	l1[20] = world_entry(&w, 20, PTE_WR);
 	assert_int_equal(world_mmu_update(&w, world_pte_ma(&w, 20, MMU_PT_UPDATE_PRESERVE_AD),
-					  entry(20, PTE_P | PTE_US)),
+					  world_entry(&w, 20, PTE_P | PTE_US)),
 			 0);
-	assert_int_equal(l1[20], entry(20, PTE_RO));
+	assert_int_equal(l1[20], world_entry(&w, 20, PTE_RO));
 	assert_int_equal(world_mmu_update(&w, world_pte_ma(&w, 20, MMU_NORMAL_PT_UPDATE),
-					  entry(20, PTE_P | PTE_US)),
+					  world_entry(&w, 20, PTE_P | PTE_US)),
 			 0);
-	assert_int_equal(l1[20], entry(20, PTE_P | PTE_US));
+	assert_int_equal(l1[20], world_entry(&w, 20, PTE_P | PTE_US));
 	l1[20] |= PTE_A;
 	assert_int_equal(world_mmu_update(&w, world_pte_ma(&w, 20, MMU_PT_UPDATE_PRESERVE_AD),
-					  entry(20, PTE_P | PTE_US | PTE_NX)),
+					  world_entry(&w, 20, PTE_P | PTE_US | PTE_NX)),
 			 0);
-	assert_int_equal(l1[20], entry(20, PTE_P | PTE_US | PTE_A | PTE_NX));
+	assert_int_equal(l1[20], world_entry(&w, 20, PTE_P | PTE_US | PTE_A | PTE_NX));
 	assert_int_equal(world_mmu_update(&w, world_pte_ma(&w, 20, MMU_PT_UPDATE_PRESERVE_AD), 0),
 			 0);
 	assert_int_equal(l1[20], 0);
@@ -183,19 +178,19 @@ static void upper_levels(void **state)
 
 	(void)state;
 	/* A writable page cannot be a table. */
-	assert_int_equal(world_mmu_update(&w, slot, entry(40, PTE_WR)), -XEN_EBUSY);
+	assert_int_equal(world_mmu_update(&w, slot, world_entry(&w, 40, PTE_WR)), -XEN_EBUSY);
 	assert_int_equal(world_protect(&w, 40, PTE_RO), 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++)
-		assert_int_equal(world_mmu_update(&w, slot, entry(40, PTE_WR | flags[i])),
+		assert_int_equal(world_mmu_update(&w, slot, world_entry(&w, 40, PTE_WR | flags[i])),
 				 -XEN_EINVAL);
-	assert_int_equal(world_mmu_update(&w, slot, entry(40, PTE_P | PTE_RW)), 0);
+	assert_int_equal(world_mmu_update(&w, slot, world_entry(&w, 40, PTE_P | PTE_RW)), 0);
 	assert_int_equal(page(40)->type, FT_L1);
 	assert_int_equal(tp.pt_level[w.p2m[40]], 1);
 	/* Not writable any more; not a table of another level; but the same level again. */
 	assert_int_equal(world_protect(&w, 40, PTE_WR), -XEN_EBUSY);
-	assert_int_equal(world_mmu_update(&w, l3slot, entry(40, PTE_WR)), -XEN_EBUSY);
-	assert_int_equal(world_mmu_update(&w, l4slot, entry(w.l1, PTE_WR)), -XEN_EBUSY);
-	assert_int_equal(world_mmu_update(&w, table_ma(w.l2, 8), entry(40, PTE_WR)), 0);
+	assert_int_equal(world_mmu_update(&w, l3slot, world_entry(&w, 40, PTE_WR)), -XEN_EBUSY);
+	assert_int_equal(world_mmu_update(&w, l4slot, world_entry(&w, w.l1, PTE_WR)), -XEN_EBUSY);
+	assert_int_equal(world_mmu_update(&w, table_ma(w.l2, 8), world_entry(&w, 40, PTE_WR)), 0);
 	assert_int_equal(page(40)->type_count, 2);
 	assert_int_equal(world_mmu_update(&w, slot, 0), 0);
 	assert_int_equal(page(40)->type_count, 1);
@@ -223,7 +218,7 @@ static void reserved_slots(void **state)
 	for (unsigned slot = 256; slot <= 271; slot++) {
 		uint64_t before = l4[slot];
 
-		assert_int_equal(world_mmu_update(&w, table_ma(w.l4, slot), entry(w.l3, PTE_WR)),
+		assert_int_equal(world_mmu_update(&w, table_ma(w.l4, slot), world_entry(&w, w.l3, PTE_WR)),
 				 -XEN_EINVAL);
 		/* writing back what is there is harmless, accessed bits or not */
 		assert_int_equal(world_mmu_update(&w, table_ma(w.l4, slot), before ^ PTE_A), 0);
@@ -236,10 +231,10 @@ static void recursive_mapping(void **state)
 	uint64_t slot = table_ma(w.l4, 511), count = page(w.l4)->count;
 
 	(void)state;
-	assert_int_equal(world_mmu_update(&w, slot, entry(w.l4, PTE_WR)), -XEN_EINVAL);
-	assert_int_equal(world_mmu_update(&w, slot, entry(w.l4, PTE_RO)), 0);
+	assert_int_equal(world_mmu_update(&w, slot, world_entry(&w, w.l4, PTE_WR)), -XEN_EINVAL);
+	assert_int_equal(world_mmu_update(&w, slot, world_entry(&w, w.l4, PTE_RO)), 0);
 	assert_int_equal(page(w.l4)->count, count + 1);
-	assert_int_equal(world_mmu_update(&w, slot, entry(w.l4, PTE_WR)), -XEN_EINVAL);
+	assert_int_equal(world_mmu_update(&w, slot, world_entry(&w, w.l4, PTE_WR)), -XEN_EINVAL);
 	world_audit();
 	/* The walker shows tables through it, but no reserved slot and no way to write. */
 	assert_int_equal(mm_walk(w.v, UINT64_C(0xffffff8000000000) | UINT64_C(257) << 30, NULL), 0);
@@ -249,7 +244,7 @@ static void recursive_mapping(void **state)
 		-XEN_EINVAL); /* slot 272 of the L4 as if it were an L1 */
 	assert_int_equal(world_mmu_update(&w, slot, 0), 0);
 	assert_int_equal(page(w.l4)->count, count);
-	assert_int_equal(world_mmu_update(&w, slot, entry(w.l4, PTE_RO)),
+	assert_int_equal(world_mmu_update(&w, slot, world_entry(&w, w.l4, PTE_RO)),
 			 0); /* and the teardown undoes it */
 }
 
@@ -259,7 +254,7 @@ static void loops(void **state)
 
 	(void)state;
 	/* A table that names itself as the next lower level. */
-	t[0] = entry(60, PTE_WR);
+	t[0] = world_entry(&w, 60, PTE_WR);
 	assert_int_equal(world_protect(&w, 60, PTE_RO), 0);
 	for (unsigned level = MMUEXT_PIN_L2_TABLE; level <= MMUEXT_PIN_L3_TABLE; level++)
 		assert_true(world_mmuext(&w, level, w.p2m[60], 0) < 0);
@@ -270,8 +265,8 @@ static void loops(void **state)
 	assert_int_equal(page(60)->flags & (FF_PARTIAL | FF_BUSY | FF_PINNED), 0);
 	/* Two that name each other. */
 	assert_int_equal(world_protect(&w, 60, PTE_WR), 0);
-	t[0] = entry(61, PTE_WR);
-	((uint64_t *)world_ptr(&w, 61))[3] = entry(60, PTE_WR);
+	t[0] = world_entry(&w, 61, PTE_WR);
+	((uint64_t *)world_ptr(&w, 61))[3] = world_entry(&w, 60, PTE_WR);
 	assert_int_equal(world_protect(&w, 60, PTE_RO), 0);
 	assert_int_equal(world_protect(&w, 61, PTE_RO), 0);
 	assert_true(world_mmuext(&w, MMUEXT_PIN_L4_TABLE, w.p2m[60], 0) < 0);
@@ -293,7 +288,7 @@ static void pinning(void **state)
 	assert_int_equal(world_mmuext(&w, MMUEXT_PIN_L1_TABLE, UINT64_C(1) << 51, 0), -XEN_EINVAL);
 	/* A kernel pins its own table and unpins the one it was started on, while still running
 	 * there. */
-	other[272] = entry(w.l3, PTE_WR);
+	other[272] = world_entry(&w, w.l3, PTE_WR);
 	assert_int_equal(world_protect(&w, 70, PTE_RO), 0);
 	assert_int_equal(world_mmuext(&w, MMUEXT_PIN_L4_TABLE, w.p2m[70], 0), 0);
 	assert_int_equal(world_mmuext(&w, MMUEXT_UNPIN_TABLE, l4, 0), 0);
@@ -345,7 +340,7 @@ static void strict_m2p(void **state)
 	/* the same table as kernel's */
 	assert_int_equal(world_mmuext(&w, MMUEXT_NEW_USER_BASEPTR, w.p2m[w.l4], 0), 0);
 	assert_int_equal(l4[257], 0);
-	((uint64_t *)world_ptr(&w, 71))[272] = entry(w.l3, PTE_WR);
+	((uint64_t *)world_ptr(&w, 71))[272] = world_entry(&w, w.l3, PTE_WR);
 	assert_int_equal(world_protect(&w, 71, PTE_RO), 0);
 	assert_int_equal(world_mmuext(&w, MMUEXT_NEW_BASEPTR, w.p2m[71], 0), 0);
 	assert_int_equal(world_mmuext(&w, MMUEXT_NEW_BASEPTR, w.p2m[w.l4], 0), 0);
@@ -360,39 +355,39 @@ static void va_mapping(void **state)
 
 	(void)state;
 	testplat_clear();
-	assert_int_equal(world_va_mapping(&w, world_va(20), entry(21, PTE_WR), 0), 0);
-	assert_int_equal(world_pte(&w, 20), entry(21, PTE_WR));
+	assert_int_equal(world_va_mapping(&w, world_va(20), world_entry(&w, 21, PTE_WR), 0), 0);
+	assert_int_equal(world_pte(&w, 20), world_entry(&w, 21, PTE_WR));
 	assert_int_equal(tp.calls[TP_TLB_FLUSH], 0);
 	assert_int_equal(
-		world_va_mapping(&w, world_va(20), entry(20, PTE_WR), UVMF_INVLPG | UVMF_LOCAL), 0);
+		world_va_mapping(&w, world_va(20), world_entry(&w, 20, PTE_WR), UVMF_INVLPG | UVMF_LOCAL), 0);
 	r = testplat_last(TP_TLB_FLUSH);
 	assert_non_null(r);
 	assert_int_equal(r->arg[1], PLAT_FLUSH_VA);
 	assert_int_equal(r->arg[2], world_va(20));
 	*map = 1;
 	assert_int_equal(
-		world_va_mapping(&w, world_va(20), entry(20, PTE_WR), UVMF_TLB_FLUSH | world_va(1)),
+		world_va_mapping(&w, world_va(20), world_entry(&w, 20, PTE_WR), UVMF_TLB_FLUSH | world_va(1)),
 		0);
 	r = testplat_last(TP_TLB_FLUSH);
 	assert_int_equal(r->arg[0], 1);
 	assert_int_equal(r->arg[1], PLAT_FLUSH_ALL);
 	assert_int_equal(
-		world_va_mapping(&w, world_va(20), entry(20, PTE_WR), UVMF_TLB_FLUSH | 0x1000),
+		world_va_mapping(&w, world_va(20), world_entry(&w, 20, PTE_WR), UVMF_TLB_FLUSH | 0x1000),
 		-XEN_EFAULT);
-	assert_int_equal(world_va_mapping(&w, 0x1000, entry(20, PTE_WR), 0), -XEN_EINVAL);
-	assert_int_equal(world_va_mapping(&w, M2P_VIRT, entry(20, PTE_WR), 0), -XEN_EINVAL);
-	assert_int_equal(world_va_mapping(&w, UINT64_C(0x800000000000), entry(20, PTE_WR), 0),
+	assert_int_equal(world_va_mapping(&w, 0x1000, world_entry(&w, 20, PTE_WR), 0), -XEN_EINVAL);
+	assert_int_equal(world_va_mapping(&w, M2P_VIRT, world_entry(&w, 20, PTE_WR), 0), -XEN_EINVAL);
+	assert_int_equal(world_va_mapping(&w, UINT64_C(0x800000000000), world_entry(&w, 20, PTE_WR), 0),
 			 -XEN_EINVAL);
-	assert_int_equal(world_va_mapping(&w, world_va(20), entry(w.l2, PTE_WR), 0), -XEN_EBUSY);
+	assert_int_equal(world_va_mapping(&w, world_va(20), world_entry(&w, w.l2, PTE_WR), 0), -XEN_EBUSY);
 	/* otherdomain */
 	assert_int_equal(world_call(&w, __HYPERVISOR_update_va_mapping_otherdomain, world_va(20),
-				    entry(20, PTE_WR), 0, DOMID_SELF),
+				    world_entry(&w, 20, PTE_WR), 0, DOMID_SELF),
 			 0);
 	assert_int_equal(world_call(&w, __HYPERVISOR_update_va_mapping_otherdomain, world_va(20),
-				    entry(20, PTE_WR), 0, DOMID_IO),
+				    world_entry(&w, 20, PTE_WR), 0, DOMID_IO),
 			 -XEN_EPERM);
 	assert_int_equal(world_call(&w, __HYPERVISOR_update_va_mapping_otherdomain, world_va(20),
-				    entry(20, PTE_WR), 0, 99),
+				    world_entry(&w, 20, PTE_WR), 0, 99),
 			 -XEN_ESRCH);
 }
 
@@ -414,14 +409,14 @@ static void batches(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 100; i++)
-		req[i] = (struct mmu_update){world_pte_ma(&w, 100 + i, 0), entry(100 + i, PTE_RO)};
+		req[i] = (struct mmu_update){world_pte_ma(&w, 100 + i, 0), world_entry(&w, 100 + i, PTE_RO)};
 	assert_int_equal(
 		world_call(&w, __HYPERVISOR_mmu_update, world_va(0), 100, world_va(2), DOMID_SELF),
 		0);
 	assert_int_equal(*done, 100);
 	req[60].val = PAGE_SIZE | PTE_WR;
 	for (unsigned i = 0; i < 60; i++)
-		req[i].val = entry(100 + i, PTE_WR);
+		req[i].val = world_entry(&w, 100 + i, PTE_WR);
 	assert_int_equal(
 		world_call(&w, __HYPERVISOR_mmu_update, world_va(0), 100, world_va(2), DOMID_SELF),
 		-XEN_EPERM);
@@ -449,7 +444,7 @@ static void batches(void **state)
 /* Where the processor reads through entries that are not present, these must not name memory. */
 static void absent_entries(void **state)
 {
-	uint64_t at = world_pte_ma(&w, 20, 0), names_memory = entry(21, PTE_RW);
+	uint64_t at = world_pte_ma(&w, 20, 0), names_memory = world_entry(&w, 21, PTE_RW);
 	uint64_t *table = world_ptr(&w, 30);
 
 	(void)state;

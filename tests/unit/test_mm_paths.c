@@ -37,11 +37,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static uint64_t entry(unsigned pfn, uint64_t bits)
-{
-	return w.p2m[pfn] << PAGE_SHIFT | bits;
-}
-
 /* Entry @index of table @pfn. */
 static uint64_t slot(unsigned pfn, unsigned index)
 {
@@ -91,19 +86,19 @@ static void a_path_is_remembered(void **state)
 static void leaf_changes(void **state)
 {
 	assert_true(writable());
-	assert_int_equal(world_va_mapping(&w, world_va(DATA), entry(OTHER, PTE_RO), 0), 0);
+	assert_int_equal(world_va_mapping(&w, world_va(DATA), world_entry(&w, OTHER, PTE_RO), 0), 0);
 	assert_int_equal(seen(), OTHER);
 	assert_false(writable());
 	assert_int_equal(world_va_mapping(&w, world_va(DATA), 0, 0), 0);
 	assert_int_equal(seen(), 0);
-	assert_int_equal(world_va_mapping(&w, world_va(DATA), entry(DATA, PTE_WR), 0), 0);
+	assert_int_equal(world_va_mapping(&w, world_va(DATA), world_entry(&w, DATA, PTE_WR), 0), 0);
 	assert_true(writable());
 }
 
 static void stores_mark_the_page(void **state)
 {
 	assert_true(writable());
-	assert_int_equal(world_va_mapping(&w, world_va(DATA), entry(DATA, PTE_P | PTE_US | PTE_RW), 0), 0);
+	assert_int_equal(world_va_mapping(&w, world_va(DATA), world_entry(&w, DATA, PTE_P | PTE_US | PTE_RW), 0), 0);
 	assert_int_equal(seen(), DATA);
 	assert_int_equal(world_pte(&w, DATA) & PTE_D, 0);
 	assert_true(writable());
@@ -115,13 +110,13 @@ static void another_l1(void **state)
 	uint64_t *l1 = copy_of(TABLE, w.l1);
 
 	assert_int_equal(seen(), DATA);
-	l1[DATA] = entry(OTHER, PTE_RO);
-	l1[TABLE] = entry(TABLE, PTE_RO);
-	assert_int_equal(world_mmu_update(&w, slot(w.l2, 0), entry(TABLE, PTE_WR)), 0);
+	l1[DATA] = world_entry(&w, OTHER, PTE_RO);
+	l1[TABLE] = world_entry(&w, TABLE, PTE_RO);
+	assert_int_equal(world_mmu_update(&w, slot(w.l2, 0), world_entry(&w, TABLE, PTE_WR)), 0);
 	world_audit();
 	assert_int_equal(seen(), OTHER);
 	assert_false(writable());
-	assert_int_equal(world_mmu_update(&w, slot(w.l2, 0), entry(w.l1, PTE_WR)), 0);
+	assert_int_equal(world_mmu_update(&w, slot(w.l2, 0), world_entry(&w, w.l1, PTE_WR)), 0);
 	assert_int_equal(seen(), DATA);
 }
 
@@ -140,14 +135,14 @@ static void rights_above(void **state)
 		uint64_t va = 0;
 
 		assert_true(writable());
-		store(slot(table, index), entry(below, PTE_RO));
+		store(slot(table, index), world_entry(&w, below, PTE_RO));
 		world_audit();
 		assert_int_equal(seen(), DATA);
 		assert_false(writable());
-		store(slot(table, index), entry(below, PTE_WR | PTE_NX));
+		store(slot(table, index), world_entry(&w, below, PTE_WR | PTE_NX));
 		assert_true(writable());
 		assert_int_equal(guest_fetch(w.v, &va, world_va(DATA), 8, &va, &error), 8);
-		store(slot(table, index), entry(below, PTE_WR));
+		store(slot(table, index), world_entry(&w, below, PTE_WR));
 		assert_int_equal(guest_fetch(w.v, &va, world_va(DATA), 8, NULL, &error), 0);
 	}
 }
@@ -160,14 +155,14 @@ static void a_root_of_the_same_name(void **state)
 {
 	uint64_t *l4, *l3, *l2, *l1, value, far = WORLD_BASE + (UINT64_C(1) << 21) + DATA * PAGE_SIZE;
 
-	assert_int_equal(world_mmu_update(&w, slot(w.l2, 1), entry(w.l1, PTE_WR)), 0);
+	assert_int_equal(world_mmu_update(&w, slot(w.l2, 1), world_entry(&w, w.l1, PTE_WR)), 0);
 	l1 = copy_of(TABLE, w.l1);
 	l4 = copy_of(ROOT, w.l4);
 	assert_int_equal(world_protect(&w, UPPER, PTE_RO), 0);
 	assert_int_equal(world_protect(&w, UPPER + 1, PTE_RO), 0);
-	l1[DATA] = entry(OTHER, PTE_RO);
+	l1[DATA] = world_entry(&w, OTHER, PTE_RO);
 	for (unsigned pfn = TABLE; pfn <= UPPER + 1; pfn++)
-		l1[pfn] = entry(pfn, PTE_RO);
+		l1[pfn] = world_entry(&w, pfn, PTE_RO);
 	memset(&l4[256], 0, 16 * 8);
 	assert_int_equal(world_mmuext(&w, MMUEXT_NEW_BASEPTR, w.p2m[ROOT], 0), 0);
 	assert_int_equal(guest_copy_from(w.v, &value, far, 8), 0);
@@ -178,10 +173,10 @@ static void a_root_of_the_same_name(void **state)
 	/* Nobody uses ROOT now; the test stores where the guest would through a writable mapping. */
 	l3 = world_ptr(&w, UPPER);
 	l2 = world_ptr(&w, UPPER + 1);
-	l4[pt_index(WORLD_BASE, 4)] = entry(UPPER, PTE_WR);
-	l3[pt_index(WORLD_BASE, 3)] = entry(UPPER + 1, PTE_WR);
-	l2[0] = entry(w.l1, PTE_WR);
-	l2[1] = entry(TABLE, PTE_WR);
+	l4[pt_index(WORLD_BASE, 4)] = world_entry(&w, UPPER, PTE_WR);
+	l3[pt_index(WORLD_BASE, 3)] = world_entry(&w, UPPER + 1, PTE_WR);
+	l2[0] = world_entry(&w, w.l1, PTE_WR);
+	l2[1] = world_entry(&w, TABLE, PTE_WR);
 	assert_int_equal(world_mmuext(&w, MMUEXT_NEW_BASEPTR, w.p2m[ROOT], 0), 0);
 	assert_int_equal(guest_copy_from(w.v, &value, far, 8), 0);
 	assert_int_equal(value, OTHER);
@@ -197,7 +192,7 @@ static void user_and_kernel_tables(void **state)
 	uint64_t *l4 = copy_of(ROOT, w.l4);
 
 	memset(&l4[256], 0, 256 * 8);
-	l4[0] = entry(w.l3, PTE_WR); /* the same table elsewhere */
+	l4[0] = world_entry(&w, w.l3, PTE_WR); /* the same table elsewhere */
 	l4[pt_index(WORLD_BASE, 4)] = 0;
 	assert_int_equal(world_mmuext(&w, MMUEXT_NEW_USER_BASEPTR, w.p2m[ROOT], 0), 0);
 	for (unsigned i = 0; i < 2; i++) {
@@ -214,9 +209,9 @@ static void paths_that_share_a_place(void **state)
 	uint64_t far = WORLD_BASE + VCPU_PATHS * (UINT64_C(1) << 21), value;
 
 	copy_of(TABLE, w.l1);
-	((uint64_t *)world_ptr(&w, TABLE))[DATA] = entry(OTHER, PTE_RO);
-	((uint64_t *)world_ptr(&w, TABLE))[TABLE] = entry(TABLE, PTE_RO);
-	assert_int_equal(world_mmu_update(&w, slot(w.l2, VCPU_PATHS), entry(TABLE, PTE_WR)), 0);
+	((uint64_t *)world_ptr(&w, TABLE))[DATA] = world_entry(&w, OTHER, PTE_RO);
+	((uint64_t *)world_ptr(&w, TABLE))[TABLE] = world_entry(&w, TABLE, PTE_RO);
+	assert_int_equal(world_mmu_update(&w, slot(w.l2, VCPU_PATHS), world_entry(&w, TABLE, PTE_WR)), 0);
 	for (unsigned i = 0; i < 3; i++) {
 		assert_int_equal(seen(), DATA);
 		assert_int_equal(guest_copy_from(w.v, &value, far + DATA * PAGE_SIZE, 8), 0);
@@ -232,10 +227,10 @@ static void the_audit_sees_a_stale_path(void **state)
 	uint64_t generation = w.d->mm.table_generation;
 
 	copy_of(TABLE, w.l1);
-	((uint64_t *)world_ptr(&w, TABLE))[TABLE] = entry(TABLE, PTE_RO);
+	((uint64_t *)world_ptr(&w, TABLE))[TABLE] = world_entry(&w, TABLE, PTE_RO);
 	assert_int_equal(seen(), DATA);
 	assert_int_equal(guest_paths_audit(w.d), 0);
-	assert_int_equal(world_mmu_update(&w, slot(w.l2, 0), entry(TABLE, PTE_WR)), 0);
+	assert_int_equal(world_mmu_update(&w, slot(w.l2, 0), world_entry(&w, TABLE, PTE_WR)), 0);
 	generation = w.d->mm.table_generation;
 	w.v->mm.path[(world_va(DATA) >> 21) % VCPU_PATHS].generation = generation;
 	w.v->mm.path[(world_va(DATA) >> 21) % VCPU_PATHS].l1 = world_ptr(&w, w.l1);

@@ -37,11 +37,6 @@ static struct frame *page(unsigned pfn)
 	return frame_at(w.p2m[pfn]);
 }
 
-static uint64_t entry(unsigned pfn, uint64_t bits)
-{
-	return w.p2m[pfn] << PAGE_SHIFT | bits;
-}
-
 static uint64_t table_ma(unsigned pfn, unsigned index)
 {
 	return w.p2m[pfn] << PAGE_SHIFT | index * 8;
@@ -54,15 +49,15 @@ static unsigned build_big(unsigned l4pfn, unsigned first, unsigned n)
 	uint64_t *l4 = world_ptr(&w, l4pfn), *l3 = world_ptr(&w, l4pfn + 1),
 		 *l2 = world_ptr(&w, l4pfn + 2);
 
-	l4[0] = entry(l4pfn + 1, PTE_WR);
-	l4[272] = entry(w.l3, PTE_WR);
-	l3[0] = entry(l4pfn + 2, PTE_WR);
+	l4[0] = world_entry(&w, l4pfn + 1, PTE_WR);
+	l4[272] = world_entry(&w, w.l3, PTE_WR);
+	l3[0] = world_entry(&w, l4pfn + 2, PTE_WR);
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t *l1 = world_ptr(&w, first + i);
 
-		l2[i] = entry(first + i, PTE_WR);
+		l2[i] = world_entry(&w, first + i, PTE_WR);
 		for (unsigned k = 0; k < 20; k++)
-			l1[k] = entry(10 + k, PTE_WR);
+			l1[k] = world_entry(&w, 10 + k, PTE_WR);
 	}
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(world_protect(&w, l4pfn + i, PTE_RO), 0);
@@ -143,7 +138,7 @@ static void table_of_partial_one(void **state)
 {
 	(void)state;
 	for (unsigned how = 0; how < 2; how++) {
-		uint64_t ptr = table_ma(100, 3), new = entry(82, PTE_WR), count = page(13)->count;
+		uint64_t ptr = table_ma(100, 3), new = world_entry(&w, 82, PTE_WR), count = page(13)->count;
 
 		build_big(80, 100, 50);
 		w.d->mm.vm_assist = UINT64_C(1) << VMASST_TYPE_writable_pagetables;
@@ -193,17 +188,17 @@ static void flush_on_type_change(void **state)
 {
 	(void)state;
 	/* writable, then a table, without a flush by the guest */
-	assert_int_equal(world_va_mapping(&w, world_va(40), entry(40, PTE_RO), 0), 0);
+	assert_int_equal(world_va_mapping(&w, world_va(40), world_entry(&w, 40, PTE_RO), 0), 0);
 	testplat_clear();
 	assert_int_equal(world_mmuext(&w, MMUEXT_PIN_L1_TABLE, w.p2m[40], 0), 0);
 	assert_int_equal(tp.calls[TP_TLB_FLUSH], 1);
 	/* table, then writable */
 	assert_int_equal(world_mmuext(&w, MMUEXT_UNPIN_TABLE, w.p2m[40], 0), 0);
-	assert_int_equal(world_va_mapping(&w, world_va(40), entry(40, PTE_WR), 0), 0);
+	assert_int_equal(world_va_mapping(&w, world_va(40), world_entry(&w, 40, PTE_WR), 0), 0);
 	assert_int_equal(tp.calls[TP_TLB_FLUSH], 2);
 	/* the guest's own flush in between is enough */
 	assert_int_equal(
-		world_va_mapping(&w, world_va(40), entry(40, PTE_RO), UVMF_TLB_FLUSH | UVMF_ALL),
+		world_va_mapping(&w, world_va(40), world_entry(&w, 40, PTE_RO), UVMF_TLB_FLUSH | UVMF_ALL),
 		0);
 	assert_int_equal(tp.calls[TP_TLB_FLUSH], 3);
 	assert_int_equal(world_mmuext(&w, MMUEXT_PIN_L1_TABLE, w.p2m[40], 0), 0);
