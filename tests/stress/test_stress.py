@@ -57,7 +57,8 @@ def judge(verdict, lines, vcpus, groups):
     # Beside the groups: the clocks, the kernel's messages.
     wanted = len(groups.split(',')) + 2
     verdict.check(f'xenopus-init: {vcpus} CPUs' in lines, f'not {vcpus} CPUs')
-    verdict.check(summary == f'xenopus-stress: {wanted} passed, 0 failed', f"summary line: '{summary}'")
+    failures = [line for line in lines if line.startswith('FAIL ')]
+    verdict.check(summary == f'xenopus-stress: {wanted} passed, 0 failed', f"summary line: '{summary}' {failures}")
 
 
 def direct(verdict, where, vcpus):
