@@ -4,6 +4,7 @@
 XENOPUS is the binary, XENOPUS_WORKER the guest that does what its arguments say.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -36,13 +37,19 @@ class Machine:
             time.sleep(0.05)
         return self
 
-    def __exit__(self, *unused):
+    def __exit__(self, broken, *unused):
+        # One that the test did not end must end well, too: a sanitizer speaks up at the end. After an exception nobody waits.
+        if self.process.poll() is None and not broken:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.end()
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
         print(self.log_text(), end='')
         self.log.close()
         self.top.cleanup()
+        if not broken and self.process.returncode != 0:
+            raise AssertionError(f'the machine ended with status {self.process.returncode}')
 
     def path(self, name):
         return os.path.join(self.top.name, name)
