@@ -23,6 +23,7 @@
  * whosever it is now.
  */
 #include "guest.h"
+#include "touch.h"
 
 const char guest_topic[] = "stale";
 
@@ -69,56 +70,6 @@ static unsigned roll(struct worker *w, unsigned n)
 {
 	w->seed = w->seed * UINT64_C(6364136223846793005) + 1442695040888963407;
 	return (unsigned)(w->seed >> 33) % n;
-}
-
-/* ---- touching what may not be there ---- */
-
-/* 0, or 1 when it faulted. Any other page fault is the end of the domain. */
-uint64_t stale_load(uint64_t va, uint64_t *value);
-uint64_t stale_store(uint64_t va, uint64_t value);
-extern char stale_page_fault[];
-
-__asm__(".pushsection .text\n"
-	"stale_load:\n"
-	"stale_load_at: mov (%rdi), %rax\n"
-	"	mov %rax, (%rsi)\n"
-	"	xor %eax, %eax\n"
-	"	ret\n"
-	"stale_store:\n"
-	"stale_store_at: mov %rsi, (%rdi)\n"
-	"	xor %eax, %eax\n"
-	"	ret\n"
-	"stale_faulted:\n"
-	"	mov $1, %eax\n"
-	"	ret\n"
-	/* rcx, r11, error code, rip, ... as it was, but that it goes on at stale_faulted */
-	"stale_page_fault:\n"
-	"	pop %rcx\n"
-	"	pop %r11\n"
-	"	add $8, %rsp\n"
-	"	cmpq $stale_load_at, (%rsp)\n"
-	"	je 1f\n"
-	"	cmpq $stale_store_at, (%rsp)\n"
-	"	je 1f\n"
-	"	ud2\n"
-	"1:	movq $stale_faulted, (%rsp)\n"
-	"	push $0\n"
-	"	push %rcx\n"
-	"	push %r11\n"
-	"	push %rax\n"
-	"	mov $23, %eax\n" /* iret */
-	"	syscall\n"
-	"	ud2\n"
-	".popsection");
-
-static void catch_faults(void)
-{
-	struct trap_info t[2] = {
-		{ .vector = 14, .flags = 3, .cs = FLAT_KERNEL_CS, .address = (uint64_t)stale_page_fault },
-		{ 0 },
-	};
-
-	HC1(set_trap_table, t);
 }
 
 /* ---- frames ---- */
@@ -340,9 +291,9 @@ static void look(struct worker *w, unsigned cpu, const struct slot *s)
 	uint64_t tag = READ_ONCE(s->tag), value = 0, mine = roll(w, 0x700) * 2, word = s->va + 8 * (1 + cpu);
 	bool writes = roll(w, 2);
 
-	faulted = writes ? stale_store(word, mine) : stale_load(s->va, &value);
+	faulted = writes ? touch_store(word, mine) : touch_load(s->va, &value);
 	if (writes && !faulted)
-		stale_load(word, &value);
+		touch_load(word, &value);
 	if ((version & 1) || __atomic_load_n(&s->version, __ATOMIC_SEQ_CST) != version)
 		return;
 	if (faulted) {
@@ -387,7 +338,7 @@ static void work(unsigned cpu)
 
 static void secondary(unsigned cpu)
 {
-	catch_faults();
+	touch_init();
 	work(cpu);
 	for (;;)
 		HC3(vcpu_op, VCPUOP_down, cpu, 0);
@@ -461,7 +412,7 @@ void guest_main(void)
 		nr_cpus = MAX_CPUS;
 	prepare();
 	upcalls_off();
-	catch_faults();
+	touch_init();
 	for (unsigned i = 1; i < nr_cpus; i++)
 		if (HC3(vcpu_op, VCPUOP_up, i, 0))
 			panic("virtual CPU %u does not come up", i);
