@@ -29,6 +29,9 @@ static void on_fatal(int sig)
 	raise(sig);
 }
 
+/* Only there when a sanitizer is. */
+void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
+
 static void catch_fatal(void)
 {
 	static const int fatal[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGQUIT };
@@ -39,10 +42,12 @@ static void catch_fatal(void)
 	sa.sa_flags = SA_RESETHAND;
 	sigemptyset(&sa.sa_mask);
 	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++) {
-		/* A sanitizer's own handler reports more than ours would restore. */
+		/* A sanitizer's own handler reports more than ours would, and restores by the callback. */
 		if (!sigaction(fatal[i], NULL, &old) && old.sa_handler == SIG_DFL)
 			sigaction(fatal[i], &sa, NULL);
 	}
+	if (__sanitizer_set_death_callback)
+		__sanitizer_set_death_callback(tty_restore);
 }
 
 bool tty_raw(int fd)

@@ -209,11 +209,11 @@ static inline __attribute__((always_inline)) char *reach(struct vcpu *v, uint64_
 static inline void copy_bytes(char *dst, const char *src, size_t n)
 {
 	if (n > 64 || n % 8) {
-		memcpy(dst, src, n);
+		guest_bytes(dst, src, n);
 		return;
 	}
 	for (; n; n -= 8, dst += 8, src += 8)
-		__builtin_memcpy(dst, src, 8);
+		guest_bytes(dst, src, 8);
 }
 
 /* One walk per page. Returns the bytes not copied. */
@@ -277,7 +277,7 @@ size_t guest_copy_from_any(struct vcpu *v, void *dst, uint64_t va, size_t n)
 
 		if (!walk(gate_cr3(&v->gate), va, &w) || !allowed(w.entry, w.above, ACCESS_READ))
 			break;
-		memcpy(to, (const char *)mfn_ptr(pte_mfn(w.entry)) + (va & (PAGE_SIZE - 1)), chunk);
+		guest_bytes(to, (const char *)mfn_ptr(pte_mfn(w.entry)) + (va & (PAGE_SIZE - 1)), chunk);
 		to += chunk;
 		va += chunk;
 		n -= chunk;

@@ -4,7 +4,7 @@
 A transcript is a fenced block after a line '<!-- transcript: NAME -->'. Its first line is the shell command; lines
 that begin with '(gdb) ' are what was typed; what follows is the answer. A line '...' stands for any lines.
 Numbers, addresses and paths do not count, nor whether an event is just pending, nor how often a line of the same shape
-repeats.
+repeats, nor that the compiler kept only the value an argument had at first (gdb's @entry).
 """
 
 import re
@@ -32,6 +32,7 @@ def shape(line):
     line = re.sub(r'\b0x[0-9a-f]+\b', '#', line)
     line = re.sub(r'\b[0-9a-f]{8,}\b', '#', line)
     line = re.sub(r'\b(cr3 kernel|user|cr3) [0-9a-f]+\b', r'\1 #', line)
+    line = re.sub(r'\b(\w+)=\1@entry=', r'\1=', line)
     line = re.sub(r'\d+', '#', line)
     line = re.sub(r', pending$|\b(?:no|yes)(?= +(?:no|yes)\b)', '', line)
     return re.sub(r'\s+', ' ', line).strip()

@@ -25,13 +25,13 @@
 #define DOMAINS 2u
 #define VCPUS   3u
 #define ROUNDS  80000u
-#define FIRST_PAGE 8u /* the pages before are the virtual CPUs' arguments */
+#define FIRST_PAGE 8u /* the pages before are the virtual CPUs' arguments; the last of them is everybody's */
 #define PAGES   24u
 #define PORTS   64u
 
 #define FLAGS (PTE_P | PTE_US | PTE_A | PTE_D)
 
-static unsigned rounds, done_well[7];
+static unsigned rounds, done_well[8];
 static _Thread_local uint64_t seed;
 
 static unsigned roll(unsigned n)
@@ -149,9 +149,38 @@ static long sleep_or_wake(struct vcpu *v)
 	return 0;
 }
 
+/*
+ * Virtual CPUs that hand each other a stack do so behind the back of the core, which copies to it and from it. Several in a
+ * row, with no lock between them that would order them after all.
+ */
+static long copies(struct vcpu *v)
+{
+	uint64_t va = SW_VA + (FIRST_PAGE - 1) * PAGE_SIZE, words[16] = { 0 };
+	size_t left = 0;
+
+	for (unsigned i = 0; i < 32; i++) {
+		size_t n = 1 + roll(sizeof(words));
+
+		switch (roll(4)) {
+		case 0:
+			left |= guest_copy_to(v, va, words, n);
+			break;
+		case 1:
+			left |= guest_copy_from(v, words, va, n);
+			break;
+		case 2:
+			left |= guest_copy_to(v, va, words, 5 * sizeof(*words));
+			break;
+		default:
+			left |= guest_copy_from(v, words, va, 5 * sizeof(*words));
+		}
+	}
+	return left ? -1 : 0;
+}
+
 static void guest(struct vcpu *v, struct trap *t)
 {
-	static long (*const deeds[])(struct vcpu *v) = { map, pin, balloon, event, sleep_or_wake, watchdog, timers };
+	static long (*const deeds[])(struct vcpu *v) = { map, pin, balloon, event, sleep_or_wake, watchdog, timers, copies };
 	unsigned deed = roll(ARRAY_SIZE(done_well));
 
 	/* What follows happens in the core: the hypercall a guest has made. */

@@ -45,7 +45,7 @@ static unsigned frame_words(const struct bounce *b)
 	return FRAME_MIN + b->has_error + (b->failsafe ? 4 : 0);
 }
 
-/* @kernel: the guest was in its kernel. */
+/* @kernel: the guest was in its kernel. @frame: mostly its stack itself, which other virtual CPUs of its may reach. */
 static inline void fill_frame(struct vcpu *v, const struct bounce *b, bool kernel, uint8_t mask, uint64_t frame[])
 {
 	const struct cpu_user_regs *regs = &v->gate.regs;
@@ -60,21 +60,21 @@ static inline void fill_frame(struct vcpu *v, const struct bounce *b, bool kerne
 	if (assist(v, VMASST_TYPE_architectural_iopl))
 		rflags |= (uint64_t)v->arch.iopl << 12;
 
-	frame[n++] = regs->rcx;
-	frame[n++] = regs->r11;
+	WRITE_ONCE(frame[n++], regs->rcx);
+	WRITE_ONCE(frame[n++], regs->r11);
 	if (b->has_error)
-		frame[n++] = b->error;
+		WRITE_ONCE(frame[n++], b->error);
 	if (b->failsafe) {
-		frame[n++] = plat_seg_get(v, PLAT_DS);
-		frame[n++] = plat_seg_get(v, PLAT_ES);
-		frame[n++] = plat_seg_get(v, PLAT_FS);
-		frame[n++] = plat_seg_get(v, PLAT_GS);
+		WRITE_ONCE(frame[n++], plat_seg_get(v, PLAT_DS));
+		WRITE_ONCE(frame[n++], plat_seg_get(v, PLAT_ES));
+		WRITE_ONCE(frame[n++], plat_seg_get(v, PLAT_FS));
+		WRITE_ONCE(frame[n++], plat_seg_get(v, PLAT_GS));
 	}
-	frame[n++] = regs->rip;
-	frame[n++] = cs | (uint64_t)mask << 32;
-	frame[n++] = rflags;
-	frame[n++] = regs->rsp;
-	frame[n++] = regs->ss;
+	WRITE_ONCE(frame[n++], regs->rip);
+	WRITE_ONCE(frame[n++], cs | (uint64_t)mask << 32);
+	WRITE_ONCE(frame[n++], rflags);
+	WRITE_ONCE(frame[n++], regs->rsp);
+	WRITE_ONCE(frame[n++], regs->ss);
 }
 
 /* The frame onto the stack of the guest kernel, in the mode the guest is in now. False: a page fault at *@fault_va. */
