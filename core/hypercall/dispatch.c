@@ -87,8 +87,8 @@ const char *hypercall_name(unsigned nr)
 /* ---- the preemption budget ---- */
 
 /*
- * Per physical CPU: until when the hypercall in progress may run, 0 outside of one (work of the
- * domain builder is never preempted). Whether it was asked before, since every attempt must get
+ * Per physical CPU: until when the hypercall (or other work for a guest) in progress may run, 0 outside of one (work of
+ * the domain builder is never preempted). Whether it was asked before, since every attempt must get
  * at least one step further, is in the lowest bit of the time: set while it was not.
  */
 static struct budget {
@@ -128,6 +128,27 @@ bool hypercall_preempt(void)
 	if (!b->deadline || first_asked(b))
 		return false;
 	return plat_tsc() >= b->deadline || vcpu_upcall_pending(b->vcpu);
+}
+
+static inline void budget_begin(struct budget *b, struct vcpu *v, uint64_t now)
+{
+	b->vcpu = v;
+	b->deadline = (now + plat_info()->tsc_khz * UINT64_C(1000) / BUDGET_HZ) | 1;
+}
+
+static inline void budget_end(struct budget *b)
+{
+	b->deadline = 0;
+}
+
+void preemptible_begin(struct vcpu *v)
+{
+	budget_begin(this_budget(), v, plat_tsc());
+}
+
+void preemptible_end(void)
+{
+	budget_end(this_budget());
 }
 
 /* ---- calls ---- */
@@ -206,10 +227,9 @@ inline bool hypercall_dispatch(struct vcpu *v)
 	long ret;
 
 	mm_audit_tick();
-	b->vcpu = v;
-	b->deadline = (clock + plat_info()->tsc_khz * UINT64_C(1000) / BUDGET_HZ) | 1;
+	budget_begin(b, v, clock);
 	ret = timed(v, nr, &a, &clock);
-	b->deadline = 0;
+	budget_end(b);
 
 	/* iret loaded every register, rax among them, from the guest's stack. */
 	if (unlikely(nr == __HYPERVISOR_iret))

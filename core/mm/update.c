@@ -82,7 +82,7 @@ int table_store(struct domain *d, struct frame *table, unsigned index, uint64_t 
 	}
 	if (!store(table, index, e, &old, expect, keep_ad && present)) {
 		if (present)
-			entry_put(d, table, level, e, false);
+			entry_put(d, table, level, e, preemptible);
 		return -XEN_EAGAIN;
 	}
 	if (old & PTE_P) {

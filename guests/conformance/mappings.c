@@ -264,6 +264,60 @@ static void test_direct_refused(void)
 	check_eq("a read-only page that is no table faults", probe_write((uint64_t)ro, 1), 14);
 }
 
+/* ---- a direct store that takes long ---- */
+
+#define BIG_VA	UINT64_C(0xffffffff00000000) /* a place of an L3 entry that nothing is under */
+#define BELOW	8u			     /* L1 tables under the L2 that is stored there */
+
+static uint64_t *big_l3e, seen_inside;
+static unsigned events;
+
+static void look_inside(uint32_t port)
+{
+	(void)port;
+	events++;
+	seen_inside = READ_ONCE(*big_l3e);
+}
+
+/*
+ * An L2 that has yet to be validated, with all below it. An event is pending, and may be delivered: that is reason enough
+ * to stop, so the handler finds the entry not stored yet. Then the store goes on.
+ */
+static void test_direct_long(void)
+{
+	struct evtchn_bind_ipi ipi = { .vcpu = 0 };
+	struct evtchn_send send;
+	uint64_t *l2 = page_alloc(), value;
+
+	big_l3e = pte_of(BIG_VA, 3);
+	for (unsigned i = 0; i < BELOW; i++) {
+		uint64_t *l1 = page_alloc();
+
+		for (unsigned k = 0; k < 512; k++)
+			l1[k] = entry(a, PTE_LEAF | PTE_RW);
+		protect(l1, PTE_LEAF);
+		l2[i] = entry(l1, PTE_TABLE);
+	}
+	protect(l2, PTE_LEAF);
+	value = entry(l2, PTE_TABLE);
+	hc_event_channel_op(EVTCHNOP_bind_ipi, &ipi);
+	event_hook = look_inside;
+	event_unmask(ipi.port);
+	upcalls_off();
+	send.port = ipi.port;
+	hc_event_channel_op(EVTCHNOP_send, &send);
+	READ_ONCE(vcpu_info(0)->evtchn_upcall_mask) = 0;
+	check_eq("a direct store of an L2 with tables below", probe_write((uint64_t)big_l3e, value), 0);
+	check_eq("... is interrupted by one event", events, 1);
+	check_eq("... before it is done", seen_inside, 0);
+	check_eq("... and then done", *big_l3e & (PTE_ADDR | PTE_P), value & (PTE_ADDR | PTE_P));
+	check_eq("... all of it is there", probe_read(BIG_VA + ((BELOW - 1) << 21), &value), 0);
+	check_eq("... as it should be", value, a[0]);
+	check_eq("a direct store takes it away", probe_write((uint64_t)big_l3e, 0), 0);
+	mmuext(MMUEXT_TLB_FLUSH_LOCAL, 0, 0);
+	check_eq("... and all below is given up", protect(l2, PTE_LEAF | PTE_RW), 0);
+}
+
 static void test_tlb_mode(void)
 {
 	check_eq("reading through a page table's own mapping", *window_pte & PTE_ADDR, entry(a, 0));
@@ -289,5 +343,6 @@ void guest_main(void)
 		 HC2(vm_assist, VMASST_CMD_enable, VMASST_TYPE_writable_pagetables), 0);
 	test_direct();
 	test_direct_refused();
+	test_direct_long();
 	test_tlb_mode();
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Validations that stop and go on, are left behind or fail half-way, and the flushes that the core
+ * Validations, by hypercall and by direct write, that stop and go on, are left behind or fail half-way, and the flushes that the core
  * owes when a frame becomes something else.
  */
 #include <setjmp.h>
@@ -164,6 +164,91 @@ static void table_of_partial_one(void **state)
 	}
 }
 
+/* One fault of the instruction at page 1, of which %rdi is the address: true when it is done. */
+static bool direct_write(void)
+{
+	struct cpu_user_regs *r = &w.v->gate.regs;
+
+	r->cs = FLAT_KERNEL_CS;
+	r->rip = world_va(1);
+	assert_true(mm_ptwr_emulate(w.v, r->rdi, PFEC_PRESENT | PFEC_WRITE | PFEC_USER));
+	return r->rip != world_va(1);
+}
+
+/* How often it has to be begun. Until it is done nothing is to be seen of it. */
+static unsigned begun(void)
+{
+	const uint64_t *l3 = world_ptr(&w, w.l3);
+	uint64_t was[2] = { l3[100], l3[101] };
+	struct cpu_user_regs regs = w.v->gate.regs;
+	unsigned n = 1;
+
+	for (; !direct_write(); n++) {
+		regs.rip = w.v->gate.regs.rip;
+		regs.cs = w.v->gate.regs.cs;
+		assert_memory_equal(&regs, &w.v->gate.regs, sizeof(regs));
+		assert_int_equal(l3[100], was[0]);
+		assert_int_equal(l3[101], was[1]);
+		world_audit();
+		assert_true(n < 1000);
+	}
+	world_audit();
+	return n;
+}
+
+/* A direct write can ask for as much as a hypercall, and stops as that does. */
+static void direct_writes_stop(void **state)
+{
+	static const uint8_t mov[] = { 0x48, 0x89, 0x07 };		 /* mov %rax,(%rdi) */
+	static const uint8_t cmpxchg16b[] = { 0xf0, 0x48, 0x0f, 0xc7, 0x0f }; /* lock cmpxchg16b (%rdi) */
+	struct cpu_user_regs *r = &w.v->gate.regs;
+	const uint64_t *l3 = world_ptr(&w, w.l3);
+	uint64_t count = page(10)->count;
+	unsigned n = build_big(80, 100, 50);
+
+	(void)state;
+	build_big(84, 160, 50);
+	w.d->mm.vm_assist = UINT64_C(1) << VMASST_TYPE_writable_pagetables;
+	tp.tsc_step = 10000000;
+	memcpy(world_ptr(&w, 1), mov, sizeof(mov));
+	r->rdi = world_va(w.l3) + 100 * 8;
+	r->rax = world_entry(&w, 82, PTE_WR);
+	assert_true(begun() >= n / 2);
+	assert_int_equal(l3[100], world_entry(&w, 82, PTE_WR));
+	assert_int_equal(page(10)->count, count + n);
+	/* Away with it: done at once, and what is left of it is done by those that follow. */
+	r->rax = 0;
+	assert_int_equal(begun(), 1);
+	assert_int_equal(w.d->mm.nr_down, 1);
+	assert_true(begun() >= n / 4);
+	assert_int_equal(w.d->mm.nr_down, 0);
+	assert_int_equal(page(10)->count, count);
+	/* Two at once: the second is refused, and both are well. */
+	memcpy(world_ptr(&w, 1), cmpxchg16b, sizeof(cmpxchg16b));
+	for (unsigned well = 0; well < 2; well++) {
+		((uint64_t *)world_ptr(&w, 209))[511] = well ? 0 : PAGE_SIZE | PTE_WR; /* not ours to map */
+		r->rdi = world_va(w.l3) + 100 * 8; /* hypercalls change it */
+		r->rax = r->rdx = 0;
+		r->rbx = world_entry(&w, 82, PTE_WR);
+		r->rcx = world_entry(&w, 86, PTE_WR);
+		if (well) {
+			assert_true(begun() >= n);
+			assert_int_equal(page(10)->count, count + 2 * n);
+			continue;
+		}
+		r->cs = FLAT_KERNEL_CS;
+		r->rip = world_va(1);
+		while (mm_ptwr_emulate(w.v, r->rdi, PFEC_PRESENT | PFEC_WRITE | PFEC_USER))
+			world_audit();
+		assert_int_equal(r->rip, world_va(1));
+		assert_int_equal(l3[100] | l3[101], 0);
+		assert_int_equal(world_mmuext(&w, MMUEXT_TLB_FLUSH_LOCAL, 0, 0), 0);
+		assert_int_equal(page(10)->count, count);
+	}
+	assert_int_equal(l3[100], world_entry(&w, 82, PTE_WR));
+	assert_int_equal(l3[101], world_entry(&w, 86, PTE_WR));
+}
+
 static void failed_validation(void **state)
 {
 	uint64_t count = page(10)->count;
@@ -239,6 +324,7 @@ int main(void)
 		TEST(preemption),
 		TEST(abandoned),
 		TEST(table_of_partial_one),
+		TEST(direct_writes_stop),
 		TEST(failed_validation),
 		TEST(flush_on_type_change),
 		TEST(flush_of_own_cpus),

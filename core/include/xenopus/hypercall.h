@@ -40,6 +40,12 @@ const char *hypercall_name(unsigned nr);
 bool hypercall_preempt(void);
 /** hypercall_preempt_at() - the same for callers who have just read the TSC. */
 bool hypercall_preempt_at(uint64_t now);
+/**
+ * preemptible_begin() / preemptible_end() - around work for @v that is no hypercall and can stop and be begun again like
+ * one: hypercall_preempt() then answers in it, too.
+ */
+void preemptible_begin(struct vcpu *v);
+void preemptible_end(void);
 
 /* Handlers, by family (the file that has them). */
 /* core/mm */

@@ -176,7 +176,8 @@ int mm_set_user_base(struct vcpu *v, mfn_t mfn);
 void mm_drop_bases(struct vcpu *v);
 
 /** mm_ptwr_emulate() - a write fault of the guest kernel at @va on a present read-only mapping of a
- * page table: perform it (decode, validate, store). True when handled (regs advanced). */
+ * page table: perform it (decode, validate, store). True when handled: the registers are advanced, or as they were
+ * when there is more to do than at one go, and the guest will fault again. */
 bool mm_ptwr_emulate(struct vcpu *v, uint64_t va, uint32_t error);
 
 /** mm_walk() - the leaf entry that maps @va in v's current tables; 0 when not present. *@level_out
