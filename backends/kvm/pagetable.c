@@ -213,7 +213,9 @@ void pt_drain(struct pcpu *p, struct kvcpu *k)
 
 unsigned pt_send(struct pcpu *p, uint64_t *top)
 {
-	memcpy(top - p->nr_stores, p->stores, p->nr_stores * sizeof(*p->stores));
+	/* Before the first store there is not even a list. */
+	if (p->nr_stores)
+		memcpy(top - p->nr_stores, p->stores, p->nr_stores * sizeof(*p->stores));
 	p->nr_sent = p->nr_stores;
 	return p->nr_sent;
 }

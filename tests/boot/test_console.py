@@ -33,9 +33,11 @@ class Terminal:
             # The first terminal that a session leader opens is its controlling terminal.
             os.close(os.open(os.ttyname(self.slave), os.O_RDWR))
             os.closerange(3, 100)
+            # A shell's background job starts with this one ignored, and it would stay so.
+            signal.signal(signal.SIGQUIT, signal.SIG_DFL)
             os.execv(words[0], words)
 
-    def expect(self, text, seconds=60):
+    def expect(self, text, seconds=200):
         """Wait for text behind all that was expected before; True if it came."""
         deadline = time.monotonic() + seconds
         while text not in self.output:

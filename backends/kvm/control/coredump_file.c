@@ -16,6 +16,7 @@
 #include "coredump.h" /* first, for the macros it clears away */
 #include <xenopus/core.h>
 #include <xenopus/layout.h>
+#include <xenopus/mm.h>
 #include <xen/elfnote.h>
 #include <xen/version.h>
 
@@ -162,17 +163,17 @@ static bool put_p2m(int fd, uint64_t at, const struct core_image *image)
 static bool put_pages(int fd, uint64_t at, const struct core_image *image)
 {
 	static const char zero[PAGE_SIZE];
+	char page[PAGE_SIZE];
 
 	for (uint64_t pfn = 0; pfn < image->nr_pfns; pfn++) {
-		const void *page;
-
 		if (g_atomic_int_get(&image->cancelled)) {
 			errno = ECANCELED;
 			return false;
 		}
 		if (image->mfns[pfn] == COREDUMP_NO_FRAME)
 			continue;
-		page = plat_frame_ptr(MFN(image->mfns[pfn]));
+		/* Events still reach a paused domain. What is looked at is what is written. */
+		guest_bytes(page, plat_frame_ptr(MFN(image->mfns[pfn])), PAGE_SIZE);
 		if (memcmp(page, zero, PAGE_SIZE) && !put(fd, page, PAGE_SIZE, at + (pfn << PAGE_SHIFT)))
 			return false;
 	}

@@ -86,7 +86,7 @@ bool loader_map_file(struct loader_kernel *k, const char *path, struct stat *exa
 		ok = k->file != MAP_FAILED;
 		if (!ok) {
 			k->file = NULL;
-			loader_fail(k, err, LOADER_ERROR_FILE, "cannot map the kernel: %s",
+			loader_fail(k, err, LOADER_ERROR_FILE, "cannot map the kernel: %s; is it a vmlinuz or vmlinux?",
 				    g_strerror(errno));
 		}
 	}
