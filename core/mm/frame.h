@@ -263,7 +263,10 @@ static inline bool slot_reserved(unsigned level, unsigned index)
 }
 
 /* ---- type.c ---- */
-/** type_get() - take a type reference; the caller holds a general one. 0, -errno, -XEN_ERESTART. */
+/**
+ * type_get() - take a type reference; the caller holds a general one. 0, -errno, -XEN_ERESTART (only when @preemptible;
+ * otherwise what takes long is a part nearer to its end, and the answer -XEN_EBUSY).
+ */
 int type_get(struct frame *f, enum frame_type type, bool preemptible);
 /** type_put() - drop one; what remains to be done when preempted waits in owner's mm.down. */
 void type_put(struct frame *f, bool preemptible);

@@ -220,6 +220,19 @@ static int get_first(struct frame *f, enum frame_type type, bool preemptible)
 	return validate_table(f, preemptible);
 }
 
+/*
+ * @f was about to be a table; that comes to an end before it is something else. Who cannot be continued is told that it
+ * is busy, and by how often he asks it gets less; what he asked for before and left behind goes first.
+ */
+static int make_way(struct frame *f, bool preemptible)
+{
+	int rc = preemptible ? 0 : type_drain(f->owner, true);
+
+	if (!rc && (f->flags & FF_PARTIAL))
+		rc = type_abandon(f, true);
+	return rc && !preemptible ? -XEN_EBUSY : rc;
+}
+
 int type_get(struct frame *f, enum frame_type type, bool preemptible)
 {
 	if (f->type_count) {
@@ -241,7 +254,7 @@ int type_get(struct frame *f, enum frame_type type, bool preemptible)
 				queue_remove(f);
 			return validate_table(f, preemptible);
 		}
-		rc = type_abandon(f, preemptible);
+		rc = make_way(f, preemptible);
 		if (rc)
 			return rc;
 	}

@@ -249,6 +249,27 @@ static void direct_writes_stop(void **state)
 	assert_int_equal(l3[101], world_entry(&w, 86, PTE_WR));
 }
 
+/* A page that is still being given up as a table is wanted by a call that cannot be continued: it has to ask often. */
+static void busy_while_given_up(void **state)
+{
+	unsigned n = build_big(80, 100, 50), asked = 0;
+	uint64_t *list = world_ptr(&w, 1), count = page(10)->count;
+
+	(void)state;
+	assert_int_equal(world_mmuext(&w, MMUEXT_PIN_L4_TABLE, w.p2m[80], 0), 0);
+	tp.tsc_step = 10000000;
+	assert_int_equal(world_mmuext(&w, MMUEXT_UNPIN_TABLE, w.p2m[80], 0), 0);
+	assert_true(page(82)->flags & FF_PARTIAL);
+	list[0] = w.p2m[82];
+	while (world_call(&w, __HYPERVISOR_set_gdt, world_va(1), 512, 0, 0)) {
+		assert_true(++asked < 1000);
+		world_audit();
+	}
+	assert_true(asked >= n / 4);
+	assert_int_equal(page(10)->count, count);
+	assert_int_equal(page(82)->type, FT_SEGDESC);
+}
+
 static void failed_validation(void **state)
 {
 	uint64_t count = page(10)->count;
@@ -325,6 +346,7 @@ int main(void)
 		TEST(abandoned),
 		TEST(table_of_partial_one),
 		TEST(direct_writes_stop),
+		TEST(busy_while_given_up),
 		TEST(failed_validation),
 		TEST(flush_on_type_change),
 		TEST(flush_of_own_cpus),
