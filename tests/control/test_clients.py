@@ -38,6 +38,11 @@ def rubbish(verdict, machine):
     refused(verdict, machine, 'a zero byte', b'{"a":"\0"}\n', -32700, GOOD)
     refused(verdict, machine, 'nested', b'[' * 100 + b']' * 100 + b'\n', -32700, GOOD)
     refused(verdict, machine, 'nested deeply', b'{"a":' * 40000 + b'1' + b'}' * 40000 + b'\n', -32700, GOOD)
+    # What JSON-GLib's scanner takes though it is no JSON: behind it a count of brackets could believe itself in a string.
+    for name, trick in (('quote', b"'\"'"), ('comment', b'1 /* " */'), ('rest', b'1 // "'), ('dollar', b'$1')):
+        refused(verdict, machine, f'nested behind a {name}', b'{"a":' + trick + b',"b":' + b'[' * 200000 + b'\n', -32700,
+                GOOD)
+    refused(verdict, machine, 'a zero in a string', b'{"a":"x\\u0000y"}\n', -32700, GOOD)
     refused(verdict, machine, 'brackets in a string', request(method='[' * 100), -32601, GOOD)
     refused(verdict, machine, 'a batch', b'[' + GOOD[:-1] + b']\n', -32600, GOOD)
     refused(verdict, machine, 'a number', b'17\n', -32600, GOOD)

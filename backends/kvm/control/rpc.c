@@ -8,23 +8,34 @@
 #include "guest.h"
 #include "rpc.h"
 
-/* Brackets outside strings; what is no JSON at all is the parser's to say. */
-static bool too_deep(const char *text, size_t len)
+/* What JSON has outside strings. JSON-GLib takes comments and other quotes, too, in which a bracket is none. */
+static bool is_json(char c)
+{
+	return g_ascii_isalnum(c) || (c && strchr(" \t\r{}[]:,\"+-.", c));
+}
+
+/* Before JSON-GLib sees @text: NULL, or why it shall not. */
+static const char *check_text(const char *text, size_t len)
 {
 	bool string = false;
 	unsigned depth = 0;
 
 	for (size_t i = 0; i < len; i++) {
-		if (string && text[i] == '\\')
+		if (string && text[i] == '\\') {
 			i++;
-		else if (text[i] == '"')
+			if (len - i >= 5 && !memcmp(text + i, "u0000", 5))
+				return "the message has a zero byte in a string";
+		} else if (text[i] == '"') {
 			string = !string;
-		else if (!string && (text[i] == '{' || text[i] == '[') && ++depth > RPC_MAX_NESTING)
-			return true;
-		else if (!string && (text[i] == '}' || text[i] == ']') && depth)
+		} else if (!string && !is_json(text[i])) {
+			return "the message is not JSON";
+		} else if (!string && (text[i] == '{' || text[i] == '[') && ++depth > RPC_MAX_NESTING) {
+			return "the message is nested too deeply";
+		} else if (!string && (text[i] == '}' || text[i] == ']') && depth) {
 			depth--;
+		}
 	}
-	return false;
+	return NULL;
 }
 
 char *rpc_text(JsonNode *root)
@@ -249,14 +260,16 @@ void rpc_receive(struct client *client, const char *line, size_t len)
 {
 	g_autoptr(JsonParser) parser = NULL;
 	g_autoptr(GError) error = NULL;
+	const char *wrong;
 	JsonNode *root;
 
 	if (!g_utf8_validate(line, (gssize)len, NULL)) {
 		rpc_refuse(client, RPC_PARSE, "the message is not UTF-8 text");
 		return;
 	}
-	if (too_deep(line, len)) {
-		rpc_refuse(client, RPC_PARSE, "the message is nested too deeply");
+	wrong = check_text(line, len);
+	if (wrong) {
+		rpc_refuse(client, RPC_PARSE, wrong);
 		return;
 	}
 	parser = json_parser_new_immutable();
