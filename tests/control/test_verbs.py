@@ -148,6 +148,11 @@ def actions(verdict):
         again = machine.json('list', 'again')[0]
         verdict.check(4 < again['id'] < 12, f'reboots without back-off: {again}')
         verdict.check(machine.verb('destroy', 'again').returncode == 0, 'destroy while it waits')
+        machine.create('more', 'on_crash = "rename-restart"', arguments='crash')
+        time.sleep(6)
+        more = [name for name in machine.states() if name.startswith('more')]
+        verdict.check(2 < len(more) < 7, f'rename-restart without back-off: {more}')
+        verdict.check(machine.verb('destroy', 'more').returncode == 0, 'destroy while its like waits')
         machine.create('other', 'on_poweroff = "rename-restart"', 'on_reboot = "destroy"', arguments='')
         verdict.check(machine.wait_state('other-1', 'shutdown'), 'rename-restart')
         seen = []
@@ -202,6 +207,11 @@ def refusals(verdict):
         refused(1, ['rename', 'one', 'a/b'], 'slashes')
         refused(2, ['mem-set', 'one', 'much'], 'much')
         refused(1, ['mem-set', 'one', '64'], 'mem-max')
+        # Whoever may have that much could have a core file's table made that no host has memory for.
+        refused(1, ['mem-max', 'one', '100t'], 'give 4 to 268435456')
+        # What a domain may have and has not costs its core file nothing.
+        machine.verb('mem-max', 'one', '256g')
+        verdict.check(machine.verb('dump-core', 'one', machine.path('large')).returncode == 0, 'dump-core, large maximum')
         refused(2, ['vcpu-set', 'one', '0'], '1 to 64')
         refused(1, ['vcpu-set', 'one', '2'], 'maxvcpus')
         refused(1, ['vcpu-pin', 'one', '0', '63'], '63')
@@ -343,6 +353,19 @@ def ending(verdict):
         machine.process.terminate()
         time.sleep(0.5)
         verdict.check(machine.end() == 0, 'the second signal')
+    with served.Machine(options=['--grace', '600']) as machine:
+        machine.create('keep', 'on_poweroff = "preserve"')
+        client = served.Client(machine)
+        machine.process.terminate()
+        deadline = time.monotonic() + 60
+        answer = {}
+        while 'ending' not in str(answer) and time.monotonic() < deadline:
+            answer = client.call('domain.create', name=f'late{time.monotonic()}', kernel=served.WORKER, memory=4)
+            time.sleep(0.1)
+        verdict.check('is ending' in str(answer.get('error')), f'a domain was created while the machine ends: {answer}')
+        subprocess.run([boot.xenopus(), 'console', '--socket', machine.socket, 'keep'], input=b'end\n',
+                       capture_output=True, timeout=60, check=False)
+        verdict.check(machine.process.wait(60) == 0, 'the end waits for a domain that is kept')
     # While a domain is being made, and while core files are being written.
     for n in range(4):
         with served.Machine() as machine:

@@ -47,14 +47,21 @@ unsigned coredump_running(void)
 
 /* ---- looking ---- */
 
+/* A guest's pfns are what it says: those below @max_pfns count. */
+static void count_frame(void *opaque, mfn_t unused, uint64_t pfn)
+{
+	struct core_image *image = opaque;
+
+	if (pfn < image->max_pfns)
+		image->nr_pfns = MAX(image->nr_pfns, pfn + 1);
+}
+
 static void add_frame(void *opaque, mfn_t mfn, uint64_t pfn)
 {
 	struct core_image *image = opaque;
 
-	if (pfn >= image->max_pfns)
-		return;
-	image->mfns[pfn] = (uint32_t)mfn.n;
-	image->nr_pfns = MAX(image->nr_pfns, pfn + 1);
+	if (pfn < image->nr_pfns)
+		image->mfns[pfn] = (uint32_t)mfn.n;
 }
 
 static void add_page(struct dump *dump, uint64_t va, uint64_t pfn, uint32_t flags)
@@ -149,8 +156,9 @@ static void look_in_core(struct domain *d, void *data)
 	cpu_come_round(cpu_all()); /* until it really stands still */
 	/* The balloon may have been larger: pfns go up to the most it may have. */
 	image->max_pfns = MAX(d->mm.max_pages, d->mm.tot_pages) + 2048;
-	image->mfns = g_malloc(image->max_pfns * sizeof(*image->mfns));
-	memset(image->mfns, 0xff, image->max_pfns * sizeof(*image->mfns));
+	mm_each_frame(d, count_frame, image);
+	image->mfns = g_malloc((image->nr_pfns + 1) * sizeof(*image->mfns)); /* never NULL */
+	memset(image->mfns, 0xff, image->nr_pfns * sizeof(*image->mfns));
 	mm_each_frame(d, add_frame, image);
 	dump->views = g_malloc0(image->nr_pfns);
 	add_vcpus(image, d);

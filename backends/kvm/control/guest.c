@@ -284,20 +284,10 @@ void guest_start(struct guest *g, bool paused, guest_created_fn *done, void *dat
 	g_thread_unref(g_thread_new("load", load, c));
 }
 
-void guest_create(struct guest_config *cfg, bool paused, guest_created_fn *done, void *data)
+struct guest *guest_add(struct guest_config *cfg)
 {
-	g_autoptr(GError) error = NULL;
-	struct guest *g;
+	struct guest *g = g_new0(struct guest, 1);
 
-	check_name(cfg->name, NULL, &error);
-	if (error) {
-		guest_config_free(cfg);
-		done(NULL, error, data);
-		return;
-	}
-	cfg->maxvcpus = MAX(cfg->maxvcpus, cfg->vcpus);
-	cfg->maxmem = MAX(cfg->maxmem, cfg->memory);
-	g = g_new0(struct guest, 1);
 	g->refs = 1;
 	g->id = next_id();
 	g->cfg = cfg;
@@ -305,7 +295,24 @@ void guest_create(struct guest_config *cfg, bool paused, guest_created_fn *done,
 	g->console = guest_console_new();
 	guest_console_owner(g->console, g);
 	g_ptr_array_add(guests, g);
-	guest_start(g, paused, done, data);
+	return g;
+}
+
+void guest_create(struct guest_config *cfg, bool paused, guest_created_fn *done, void *data)
+{
+	g_autoptr(GError) error = NULL;
+
+	check_name(cfg->name, NULL, &error);
+	if (!error && guests_ending())
+		g_set_error(&error, GUEST_ERROR, GUEST_ERROR_FAILED, "the machine is ending: no domain starts any more");
+	if (error) {
+		guest_config_free(cfg);
+		done(NULL, error, data);
+		return;
+	}
+	cfg->maxvcpus = MAX(cfg->maxvcpus, cfg->vcpus);
+	cfg->maxmem = MAX(cfg->maxmem, cfg->memory);
+	guest_start(guest_add(cfg), paused, done, data);
 }
 
 /* ---- ending one ---- */

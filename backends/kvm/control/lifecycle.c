@@ -57,7 +57,8 @@ static gboolean on_restart(gpointer data)
 	return G_SOURCE_REMOVE;
 }
 
-static void restart(struct guest *g)
+/* @g, which has no domain (any more), gets one; the sooner the last ones went, the later. */
+static void start_again(struct guest *g)
 {
 	unsigned delay;
 
@@ -65,8 +66,6 @@ static void restart(struct guest *g)
 		g->quick = 0;
 	delay = g->quick ? MIN(1u << (g->quick - 1), MAX_DELAY) : 0;
 	g->quick = MIN(g->quick + 1, 16);
-	guest_undo(g);
-	guest_renew(g);
 	g->state = GUEST_WAITING;
 	if (delay) {
 		g_autofree char *text = g_strdup_printf("%u", delay);
@@ -78,10 +77,18 @@ static void restart(struct guest *g)
 	}
 }
 
+static void restart(struct guest *g)
+{
+	guest_undo(g);
+	guest_renew(g);
+	start_again(g);
+}
+
 /* The old one stays, under another name, and the new one takes its place. */
 static void rename_restart(struct guest *g)
 {
 	struct guest_config *cfg = guest_config_new();
+	struct guest *new;
 	g_autofree char *name = NULL;
 
 	*cfg = *g->cfg;
@@ -95,11 +102,14 @@ static void rename_restart(struct guest *g)
 		g_free(name);
 		name = g_strdup_printf("%.50s-%u", cfg->name, i);
 	}
-	g->state = GUEST_STOPPED;
-	if (guest_rename(g, name, NULL))
-		guest_create(cfg, false, restarted, g_strdup(cfg->name));
-	else
+	if (!guest_rename(g, name, NULL)) {
 		guest_config_free(cfg);
+		return;
+	}
+	new = guest_add(cfg);
+	new->started = g->started;
+	new->quick = g->quick;
+	start_again(new);
 }
 
 static enum guest_action action_of(const struct guest *g)
@@ -111,7 +121,7 @@ static void end(struct guest *g)
 {
 	enum guest_action action = action_of(g);
 
-	if (ending && action != ACTION_PRESERVE)
+	if (ending)
 		action = ACTION_DESTROY;
 	switch (action) {
 	case ACTION_DESTROY:
@@ -210,6 +220,11 @@ static void on_shutdown(struct domain *d, unsigned reason)
 		if (d->vcpu[i] && d->vcpu[i]->initialised)
 			arch_print_vcpu(d->vcpu[i], add_line, s->registers);
 	g_idle_add_full(G_PRIORITY_DEFAULT, on_stopped, s, stop_free);
+}
+
+bool guests_ending(void)
+{
+	return ending;
 }
 
 void guests_end(void)

@@ -9,6 +9,10 @@
 /** lifecycle_init() - hook into the machine: consoles, and domains that stop. */
 void lifecycle_init(const char *crash_dir);
 
+/** guests_ending() - has guests_end() been called? */
+bool guests_ending(void);
+/** guest_add() - a record for a domain of @cfg, whose name is free and which it takes over. */
+struct guest *guest_add(struct guest_config *cfg);
 /** guest_start() - load and build what g->cfg says under g->id. */
 void guest_start(struct guest *g, bool paused, guest_created_fn *done, void *data);
 /** guest_undo() - the core's domain goes, the record stays. */

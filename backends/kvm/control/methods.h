@@ -8,6 +8,9 @@
 #include "guest.h"
 #include "rpc.h"
 
+/* The most memory a domain can be given, in MiB. */
+#define METHODS_MAX_MIB 262144
+
 #define METHOD(name) void method_##name(struct request *rq, JsonObject *params)
 
 /* methods_create.c */

@@ -7,8 +7,6 @@
 #include <xen/sched.h>
 #include <xenopus/words.h>
 
-#define MAX_MIB 262144
-
 static void created(struct guest *g, const GError *error, void *data)
 {
 	struct request *rq = data;
@@ -101,8 +99,8 @@ void method_create(struct request *rq, JsonObject *params)
 		{ "kernel", PARAM_STRING, true, &kernel, 0, 0 },
 		{ "ramdisk", PARAM_STRING, false, &ramdisk, 0, 0 },
 		{ "cmdline", PARAM_STRING, false, &cmdline, 0, 0 },
-		{ "memory", PARAM_INT, false, &memory, 1, MAX_MIB },
-		{ "maxmem", PARAM_INT, false, &maxmem, 1, MAX_MIB },
+		{ "memory", PARAM_INT, false, &memory, 1, METHODS_MAX_MIB },
+		{ "maxmem", PARAM_INT, false, &maxmem, 1, METHODS_MAX_MIB },
 		{ "vcpus", PARAM_INT, false, &vcpus, 1, MAX_VCPUS },
 		{ "maxvcpus", PARAM_INT, false, &maxvcpus, 1, MAX_VCPUS },
 		{ "cpus", PARAM_STRING, false, &cpus, 0, 0 },

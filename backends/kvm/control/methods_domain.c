@@ -145,7 +145,7 @@ static bool take_memory(struct request *rq, JsonObject *params, struct guest **g
 {
 	gint64 kib;
 	const struct param table[] = {
-		ONE_DOMAIN(*g), { "kib", PARAM_INT, true, &kib, 4, G_MAXINT32 * G_GINT64_CONSTANT(64) }, END
+		ONE_DOMAIN(*g), { "kib", PARAM_INT, true, &kib, 4, METHODS_MAX_MIB * G_GINT64_CONSTANT(1024) }, END
 	};
 
 	if (!params_take(rq, params, table) || !methods_alive(rq, *g))
