@@ -285,12 +285,18 @@ def storm(place, worker, image):
     return None
 
 
+def shown(t):
+    """What `list` says domain deb has: MiB and virtual CPUs."""
+    row_of_deb = r'^deb +1 +(\d+) +(\d+)'
+    t.command('list deb', row_of_deb + ' ')
+    return [int(number) for number in re.findall(row_of_deb, t.machine.text, re.M)[-1]]
+
+
 def memory_of(t, mib, limit=90):
     """Until the balloon has it there."""
     for _ in range(limit):
-        t.command('list deb', r'^deb +1 +(\d+) ')
-        found = re.findall(r'^deb +1 +(\d+) ', t.machine.text, re.M)[-1]
-        if abs(int(found) - mib) <= 1:
+        found = shown(t)[0]
+        if abs(found - mib) <= 1:
             return
         t.machine.wait_for('^nothing says this$', 1)
     raise AssertionError(f'the balloon has brought it to {found} MiB, not {mib}')
