@@ -5,10 +5,14 @@
 If there are crash(8) and, told by XENOPUS_VMLINUX, the kernel with its debug information, crash opens the core file.
 """
 
+import json
 import os
+import re
 import shutil
 import subprocess
+import tempfile
 import time
+import unittest.mock
 
 import core_file
 import served
@@ -69,10 +73,30 @@ def dump_core(verdict, machine):
     os.unlink(core)
 
 
+def many_at_once(verdict, kernel):
+    """Twelve domains asked for at once, and the kernel not unpacked yet: it is not unpacked twelve times side by side."""
+    with served.Machine(memory=64) as machine:
+        client = served.Client(machine)
+        client.socket.settimeout(300)
+        for n in range(12):
+            # Too much memory, which is said when the kernel has been looked at.
+            client.send(json.dumps({'jsonrpc': '2.0', 'id': n, 'method': 'domain.create', 'params': {
+                'name': f'deb{n}', 'kernel': kernel, 'memory': 160}}).encode() + b'\n')
+        for _ in range(12):
+            verdict.check('memory' in client.message()['error']['message'], 'not refused for its memory')
+        with open(f'/proc/{machine.process.pid}/status', encoding='ascii') as file:
+            peak = int(re.search(r'VmHWM:\s+(\d+)', file.read())[1]) >> 10
+        print(f'twelve kernels: {peak} MiB at most')
+        if os.environ.get('XENOPUS_SANITIZE', 'none') == 'none':
+            verdict.check(peak < 600, f'loading took {peak} MiB')
+
+
 def main():
     boot.require_kvm()
     kernel = boot.kernel()
     verdict = boot.Verdict()
+    with tempfile.TemporaryDirectory() as cache, unittest.mock.patch.dict(os.environ, XENOPUS_CACHE_DIR=cache):
+        many_at_once(verdict, kernel)
     with served.Machine(memory=512, options=['--pcpus', '2', '--grace', '90']) as machine:
         config = machine.config('deb', f'ramdisk = "{boot.initramfs()}"', 'vcpus = 1', 'maxvcpus = 2', 'maxmem = 224',
                                 kernel=kernel, memory=160, arguments='console=hvc0 quiet xenopus.mode=shell')

@@ -268,6 +268,16 @@ def config(verdict):
             done = dry(*basis, *lines)
             verdict.check(done.returncode == 1 and len(done.lines) == 1 and said in done.lines[0],
                           f'{lines}: {done.lines}')
+        # What only the machine can say.
+        for lines, said in (
+                (['name="a/b"'], ':3: name: '), (['name="12"'], ':3: name: '), (['kernel="/nowhere/k"'], ':3: kernel: /nowhere'),
+                (['kernel="/nowhere/k"', 'ramdisk="/nowhere/r"'], ':4: ramdisk: '), (['vcpus=65'], ':3: vcpus of 65'),
+                ([f'kernel="{served.WORKER}"', 'extra="' + 'x' * 5000 + '"'], ':4: extra: '), (['cpus="63"'], ':3: cpus ')):
+            dry(*basis, *lines)
+            done = machine.verb('create', machine.path('x.cfg'))
+            verdict.check(done.returncode == 1 and len(done.lines) == 1 and said in done.lines[0],
+                          f'{lines}: {done.lines}')
+        verdict.check(machine.states() == {}, 'a bad file made a domain')
         verdict.check('name is missing' in ''.join(dry('kernel="x"').lines), 'no name')
         verdict.check('kernel is missing' in ''.join(dry('name="x"').lines), 'no kernel')
 
@@ -382,8 +392,7 @@ def ending(verdict):
 
 
 def main():
-    if sys.argv[1] != 'config':
-        boot.require_kvm()
+    boot.require_kvm()
     verdict = boot.Verdict()
     globals()[sys.argv[1]](verdict)
     verdict.finish()

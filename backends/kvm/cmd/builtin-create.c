@@ -29,7 +29,7 @@ int cmd_create(int argc, char **argv)
 	int status = verb_parse(&v, argc, argv);
 	g_autoptr(JsonNode) result = NULL, attached = NULL;
 	g_autoptr(GError) error = NULL;
-	JsonObject *params;
+	g_autoptr(JsonObject) params = NULL;
 
 	const char *file;
 	char **more_lines;
@@ -50,20 +50,17 @@ int cmd_create(int argc, char **argv)
 
 		v.json = TRUE;
 		verb_print_json(&v, root);
-		json_object_unref(params);
 		return STATUS_OK;
 	}
 	status = verb_connect(&v);
-	if (status) {
-		json_object_unref(params);
+	if (status)
 		return status;
-	}
 	if (!v.json && !quiet)
 		printf("Parsing config from %s\n", file);
 	fflush(stdout);
-	result = client_call(&v.c, "domain.create", params, &error);
+	result = client_call(&v.c, "domain.create", json_object_ref(params), &error);
 	if (!result) {
-		g_autofree char *line = xlcfg_blame(file, more_lines, error->message);
+		g_autofree char *line = xlcfg_blame(file, more_lines, params, error->message);
 
 		return verb_close(&v, cmd_error(STATUS_FAILED, "%s", line));
 	}

@@ -10,6 +10,7 @@
 
 #include <libxlutil.h>
 
+#include <xenopus/words.h>
 #include "xlcfg.h"
 
 #define MAX_SIZE     (1u << 20)
@@ -203,11 +204,14 @@ static bool take_string(struct reading *r, const struct key *k)
 {
 	const char *text = string_of(r, k->name);
 	g_autofree char *full = NULL;
+	char why[160];
 
 	if (!text)
 		return false;
 	if (!g_utf8_validate(text, -1, NULL))
 		return refuse(r, k->name, "is not UTF-8 text");
+	if (!strcmp(k->name, "name") && !words_name(text, why, sizeof(why)))
+		return refuse(r, k->name, why);
 	if (k->kind == KEY_PATH && !*text)
 		return refuse(r, k->name, "is empty: give a path");
 	full = k->kind == KEY_PATH ? g_canonicalize_filename(text, NULL) : g_strdup(text);
@@ -430,17 +434,39 @@ JsonObject *xlcfg_read(const char *path, char *const *more, void (*warn)(const c
 	return NULL;
 }
 
-char *xlcfg_blame(const char *path, char *const *more, const char *complaint)
+/* The key whose value, a path, the machine complains of; NULL: none. */
+static const char *path_at_fault(JsonObject *params, const char *complaint)
+{
+	for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++) {
+		const char *value = keys[i].kind == KEY_PATH && json_object_has_member(params, keys[i].param) ?
+				    json_object_get_string_member(params, keys[i].param) : NULL;
+
+		if (value && g_str_has_prefix(complaint, value) && complaint[strlen(value)] == ':')
+			return keys[i].name;
+	}
+	return NULL;
+}
+
+char *xlcfg_blame(const char *path, char *const *more, JsonObject *params, const char *complaint)
 {
 	struct reading r = { .path = path };
 	g_autofree char *text = read_text(&r, more);
-	g_autofree char *key = g_strndup(complaint, strspn(complaint, NAME_LETTERS));
+	g_autofree char *word = g_strndup(complaint, strspn(complaint, NAME_LETTERS));
+	const char *key = path_at_fault(params, complaint);
+	char *blamed = NULL;
 	unsigned line;
 
 	if (!text)
 		return g_strdup(complaint);
 	r.places = find_places(text);
-	line = line_of(&r, key);
+	/* cmdline is made of these, too. */
+	if (!key && !strcmp(word, "cmdline") && !line_of(&r, word))
+		key = line_of(&r, "extra") ? "extra" : "root";
+	line = line_of(&r, key ? key : word);
+	if (line && key)
+		blamed = at_line(&r, line, key, complaint);
+	else if (line && line <= r.lines)
+		blamed = g_strdup_printf("%s:%u: %s", path, line, complaint);
 	g_array_unref(r.places);
-	return line && line <= r.lines ? g_strdup_printf("%s:%u: %s", path, line, complaint) : g_strdup(complaint);
+	return blamed ? blamed : g_strdup(complaint);
 }

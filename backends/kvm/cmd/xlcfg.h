@@ -15,10 +15,11 @@
 JsonObject *xlcfg_read(const char *path, char *const *more, void (*warn)(const char *line), GError **error);
 
 /**
- * xlcfg_blame() - The machine's complaint, with "FILE:LINE: " before it when it begins with a key that is set there.
- * @path, @more: as for xlcfg_read()
+ * xlcfg_blame() - The machine's complaint, with file, line and key when it begins with a key that is set there or with
+ * the path that a key gives.
+ * @path, @more: as for xlcfg_read(); @params: what that returned
  * Return: free it with g_free()
  */
-char *xlcfg_blame(const char *path, char *const *more, const char *complaint);
+char *xlcfg_blame(const char *path, char *const *more, JsonObject *params, const char *complaint);
 
 #endif

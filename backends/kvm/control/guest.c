@@ -3,6 +3,8 @@
  * Domains that come and go in a machine that stays: see guest.h. Everything here is the main thread's, but for the
  * functions that end in _in_core and the two hooks.
  */
+#include <errno.h>
+#include <semaphore.h>
 #include <string.h>
 
 #include <xenopus/lib.h>
@@ -17,6 +19,9 @@ GPtrArray *guests;
 
 static const struct guest_hooks *hooks;
 static unsigned last_id;
+/* A kernel on its way out of its archive takes 100 MB, and of many with the same one only the first have to. */
+#define LOADING_AT_ONCE 2
+static sem_t loading; /* not GLib's pool: ThreadSanitizer cannot see that one */
 
 struct guest *guest_ref(struct guest *g)
 {
@@ -161,10 +166,8 @@ static void schedule_in_core(struct domain *d, const struct guest_config *cfg)
 	uint64_t cpus;
 
 	for (unsigned i = 0; i < d->max_vcpus && nr; i++)
-		if ((nr == 1 || i < nr) && words_cpus(parts[nr == 1 ? 0 : i], &cpus) &&
-		    sched_set_affinity(d->vcpu[i], cpus))
-			xlog(LOG_WARN, "domain %s: there are none of the physical CPUs %s: virtual CPU %u runs "
-			     "anywhere", d->name, parts[nr == 1 ? 0 : i], i);
+		if ((nr == 1 || i < nr) && words_cpus(parts[nr == 1 ? 0 : i], &cpus))
+			sched_set_affinity(d->vcpu[i], cpus);
 	if (cfg->weight && !sched_get_params(d, SCHED_ALL_VCPUS, &p)) {
 		p.weight = cfg->weight;
 		if (sched_set_params(d, SCHED_ALL_VCPUS, &p, why, sizeof(why)))
@@ -250,6 +253,8 @@ static gpointer load(gpointer data)
 	struct creation *c = data;
 	g_autofree char *note = NULL;
 
+	while (sem_wait(&loading) && errno == EINTR)
+		;
 	if (options_open_initrd(&c->opt, &c->initrd, &c->error) &&
 	    (c->kernel = shelf_take(c->opt.kernel, c->cache_dir, &note, &c->error))) {
 		if (note)
@@ -262,6 +267,7 @@ static gpointer load(gpointer data)
 		if (!cache_store(shelf_kernel(c->kernel), c->cache_dir, &error))
 			xlog(LOG_INFO, "kernel not kept in the cache: %s", error->message);
 	}
+	sem_post(&loading);
 	g_idle_add_full(G_PRIORITY_DEFAULT, on_loaded, c, (GDestroyNotify)creation_free);
 	return NULL;
 }
@@ -410,6 +416,7 @@ void guest_renew(struct guest *g)
 void guests_init(const struct guest_hooks *h, const char *crash_dir)
 {
 	hooks = h;
+	sem_init(&loading, 0, LOADING_AT_ONCE);
 	guests = g_ptr_array_new_with_free_func(guest_unref);
 	lifecycle_init(crash_dir);
 }

@@ -45,15 +45,21 @@ static int find_action(const char *word)
 	return -1;
 }
 
-static bool good_cpus(const char *text)
+/* Returns NULL or what is wrong. */
+static char *check_cpus(const char *text)
 {
 	g_auto(GStrv) parts = g_strsplit(text, ";", -1);
 	uint64_t cpus;
 
-	for (char **part = parts; *part; part++)
+	for (char **part = parts; *part; part++) {
 		if (!words_cpus(*part, &cpus))
-			return false;
-	return true;
+			return g_strdup("cpus must be numbers and ranges, as in 0-2,5, or all; one for each virtual CPU "
+					"behind semicolons");
+		if (!(cpus & cpu_all()))
+			return g_strdup_printf("cpus of \"%.64s\": this machine has none of them, it has 0 to %u", *part,
+					       plat_info()->pcpus - 1);
+	}
+	return NULL;
 }
 
 /* What one param cannot say: returns NULL or what is wrong; free it with g_free(). */
@@ -63,15 +69,17 @@ static char *check(struct guest_config *c, const char *const on[5], const char *
 					     [SHUTDOWN_suspend] = "on_suspend", [SHUTDOWN_crash] = "on_crash",
 					     [SHUTDOWN_watchdog] = "on_watchdog" };
 
+	char *wrong;
+
 	if (!g_path_is_absolute(c->kernel) || (c->ramdisk && !g_path_is_absolute(c->ramdisk)))
 		return g_strdup("kernel and ramdisk must be absolute paths");
 	if (c->maxmem && c->maxmem < c->memory)
 		return g_strdup("maxmem is less than memory");
 	if (c->maxvcpus && c->maxvcpus < c->vcpus)
 		return g_strdup("maxvcpus is less than vcpus");
-	if (c->cpus && !good_cpus(c->cpus))
-		return g_strdup("cpus must be numbers and ranges, as in 0-2,5, or all; one for each virtual CPU behind "
-				"semicolons");
+	wrong = c->cpus ? check_cpus(c->cpus) : NULL;
+	if (wrong)
+		return wrong;
 	if (uuid && !parse_uuid(uuid, c->uuid))
 		return g_strdup("uuid must look like 01234567-89ab-cdef-0123-456789abcdef");
 	c->has_uuid = uuid;
