@@ -92,15 +92,24 @@ def hanging(verdict, machine):
             deaf.socket.send(GOOD * 100)
     except (BlockingIOError, BrokenPipeError, ConnectionResetError):
         pass
+    # One that does not read what comes before the console it has asked for.
+    machine.create('held')
+    stuck = served.Client(machine)
+    stuck.send(GOOD * 2000 + GOOD.replace(b'machine.info"', b'domain.console","params":{"domain":"held"}'))
     began = time.monotonic()
     verdict.check(machine.verb('list').returncode == 0, 'hanging clients: list failed')
     verdict.check(time.monotonic() - began < 10, 'hanging clients: list took long')
     answer = half.message()
     verdict.check(answer is not None and 'did not come' in answer['error']['message'], f'half a message: {answer}')
     verdict.check(half.message() is None, 'half a message: not dropped')
+    deadline = time.monotonic() + 20
+    while stuck.send(b'x') and time.monotonic() < deadline:
+        time.sleep(0.2)
+    verdict.check(time.monotonic() < deadline, 'who waits for a console and does not read is kept for ever')
+    machine.verb('destroy', 'held')
     silent.send(GOOD)
     verdict.check(silent.message() is not None, 'a silent client was dropped')
-    for client in (half, silent, deaf):
+    for client in (half, silent, deaf, stuck):
         client.close()
 
 

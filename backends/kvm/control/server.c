@@ -198,10 +198,11 @@ static void take_lines(struct client *c)
 		too_long = len > RPC_MAX_MESSAGE;
 		if (too_long)
 			break;
+		/* First, for with what the message asks for another may begin. */
+		g_clear_handle_id(&c->patience, g_source_remove);
 		if (len)
 			rpc_receive(c, (const char *)c->in->data + at, len);
 		at += (guint)len + 1;
-		g_clear_handle_id(&c->patience, g_source_remove);
 	}
 	g_byte_array_remove_range(c->in, 0, at);
 	if (!listens(c))
