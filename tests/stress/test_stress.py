@@ -192,7 +192,7 @@ def monitor(verdict, vcpus=2, image=None):
                 return test_monitor.shown(talk)
 
             try:
-                talk.expect('boot', f'xenopus-init: {vcpus} CPUs', limit=300)
+                talk.expect('boot', f'xenopus-init: {vcpus} CPUs', limit=600)
                 talk.open()
                 verdict.check(changes(done, change, vcpus, limit(CHANGING)), 'nothing changed while it ran')
                 talk.expect('the end', 'domain deb stopped: poweroff', limit=60)
