@@ -30,6 +30,8 @@ expect credit serve --sched cr
 expect --sched serve --sch
 expect --paused create --pa
 expect --socket list --so
+expect --short uptime --sh
+expect pv console -t ''
 expect --warp-limit sched-bvt --warp
 expect "$1" create "${1%ion}"
 XENOPUS_SOCKET=/nowhere expect '' pause ''

@@ -76,6 +76,7 @@ def life(verdict):
         verdict.check(uno['hypercalls'] <= sum(v['hypercalls'] for v in machine.json('vcpu-list', 'uno')),
                       'the hypercalls of virtual CPUs are not those of their domain')
         verdict.check(len(machine.verb('uptime').out.splitlines()) == 3, 'uptime')
+        xl_habits(verdict, machine)
         info = machine.json('info')
         verdict.check(info['nr_domains'] == 2 and info['nr_cpus'] == 2, f'info: {info}')
         verdict.check(re.search(r'^free_memory +: \d+$', machine.verb('info').out, re.M), 'info')
@@ -93,10 +94,38 @@ def life(verdict):
             verdict.check(False, line)
         verdict.check(machine.states()['uno'] != 'paused', 'dump-core left it paused')
 
-        verdict.check(machine.verb('destroy', 'uno').returncode == 0, 'destroy')
+        verdict.check(machine.verb('destroy', '-f', 'uno').returncode == 0, 'destroy')
         verdict.check(machine.states().keys() == {'two'}, 'not destroyed')
         verdict.check('audit: 0 violations' in machine.verb('debug-keys', 'A').out, 'audit')
         verdict.check(machine.end() == 0, 'the machine did not end well')
+
+
+def xl_habits(verdict, machine):
+    """What people type at xl: several domains, short words, options. There are uno (two virtual CPUs) and two (one)."""
+    rows = machine.verb('list', 'two', 'uno').out.splitlines()
+    verdict.check([row.split()[0] for row in rows] == ['Name', 'two', 'uno'], f'list of two: {rows}')
+    verdict.check([o['name'] for o in machine.json('list', 'two', 'uno')] == ['two', 'uno'], 'list --json of two')
+    rows = machine.verb('vcpu-list', 'two', 'uno').out.splitlines()
+    verdict.check([row.split()[0] for row in rows] == ['Name', 'two', 'uno', 'uno'], f'vcpu-list of two: {rows}')
+    known = json.loads(machine.verb('list', '-l', 'two').out)
+    verdict.check(len(known) == 1 and known[0]['id'] == 2 and 'maxmem_kib' in known[0], f'list -l: {known}')
+    rows = machine.verb('uptime', '-s', 'uno', 'two').out.splitlines()
+    verdict.check(len(rows) == 2 and all(re.fullmatch(r' \d\d:\d\d:\d\d up [ \d]\d:\d\d, (uno \(1\)|two \(2\))', row)
+                                         for row in rows), f'uptime -s: {rows}')
+    for words, status, said in ((['list', 'two', 'none'], 1, 'none'), (['console', '-t', 'serial', 'two'], 2, 'pv'),
+                                (['console', '-n', '1', 'two'], 2, 'one console')):
+        done = machine.verb(*words)
+        verdict.check(done.returncode == status and len(done.lines) == 1 and said in done.lines[0] and not done.out,
+                      f'{words}: {done.returncode} {done.lines}')
+    # Verbs may be shortened: 'list' is one, 's' is several.
+    verdict.check(machine.verb('domi', 'two').out == '2\n', 'domi')
+    done = machine.verb('console', '-t', 'pv', '-n', '0', 'none')
+    verdict.check('no domain none' in done.lines[0], f'console -t pv -n 0: {done.lines}')
+    done = machine.verb('s', 'two')
+    verdict.check(done.returncode == 2 and 'several verbs' in done.lines[0], f's: {done.lines}')
+    verdict.check('unknown verb' in machine.verb('lisp').lines[0], 'lisp')
+    helped = subprocess.run([boot.xenopus(), 'help', 'uptime'], capture_output=True, check=False)
+    verdict.check(helped.returncode == 0 and b'--short' in helped.stdout, f'help uptime: {helped}')
 
 
 def schedulers(verdict):
@@ -221,6 +250,15 @@ def refusals(verdict):
         refused(1, ['sysrq', 'one', 'ab'], 'key')
         refused(1, ['trigger', 'one', 'power'], 'nmi')
         refused(1, ['dump-core', 'one', '/nowhere/core'], '/nowhere/core')
+        # Memory there is, but the machine has so many virtual CPUs and no more.
+        for n in range(9):
+            done = machine.create(f'wide{n}', 'vcpus = 64', memory=6)
+            if done.returncode:
+                break
+        verdict.check(n > 3 and done.returncode == 1 and 'no room for 64 more virtual CPUs' in ''.join(done.lines),
+                      f'64 virtual CPUs: domain {n}: {done.lines}')
+        for other in range(n):
+            machine.verb('destroy', f'wide{other}')
         lost = subprocess.run([boot.xenopus(), 'list', '--socket', machine.path('elsewhere')], capture_output=True,
                               check=False)
         verdict.check(lost.returncode == 1 and b'xenopus serve' in lost.stderr, f'no machine: {lost}')

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -84,11 +85,24 @@ int verb_console(struct verb *v)
 
 int cmd_console(int argc, char **argv)
 {
+	g_autofree char *type = NULL;
+	gint number = 0;
+	const GOptionEntry more[] = {
+		{ "type", 't', 0, G_OPTION_ARG_STRING, &type, "Kind of console: pv, the only one", "TYPE" },
+		{ "num", 'n', 0, G_OPTION_ARG_INT, &number, "Which console: 0, the only one", "N" },
+		{ NULL, 0, 0, 0, NULL, NULL, NULL },
+	};
 	struct verb v = { .arguments = "DOMAIN", .summary = "Attaches the terminal to a domain's console, which shows its "
-			  "last 64 KiB first.\nCtrl-] leaves, and the domain runs on.", .min = 1, .max = 1 };
-	int status = verb_open(&v, argc, argv);
+			  "last 64 KiB first.\nCtrl-] leaves, and the domain runs on.", .min = 1, .max = 1, .more = more };
+	int status = verb_parse(&v, argc, argv);
 	g_autoptr(JsonNode) result = NULL;
 
+	if (!status && type && strcmp(type, "pv"))
+		status = cmd_error(STATUS_USAGE, "console of type '%s': a PV domain has one of type pv only", type);
+	if (!status && number)
+		status = cmd_error(STATUS_USAGE, "console number %d: a domain has one console, 0", number);
+	if (!status)
+		status = verb_connect(&v);
 	if (status)
 		return status;
 	result = verb_call(&v, "domain.console", verb_domain(v.args[0]));

@@ -9,9 +9,9 @@
 
 #define ONE "DOMAIN"
 
-static int simple(int argc, char **argv, const char *summary, const char *method)
+static int simple(int argc, char **argv, const char *summary, const char *method, const GOptionEntry *more)
 {
-	struct verb v = { .arguments = ONE, .summary = summary, .min = 1, .max = 1 };
+	struct verb v = { .arguments = ONE, .summary = summary, .min = 1, .max = 1, .more = more };
 	int status = verb_open(&v, argc, argv);
 
 	return status ? status : verb_finish(&v, method, verb_domain(v.args[0]));
@@ -19,17 +19,23 @@ static int simple(int argc, char **argv, const char *summary, const char *method
 
 int cmd_pause(int argc, char **argv)
 {
-	return simple(argc, argv, "Stops a domain's virtual CPUs until it is unpaused.", "domain.pause");
+	return simple(argc, argv, "Stops a domain's virtual CPUs until it is unpaused.", "domain.pause", NULL);
 }
 
 int cmd_unpause(int argc, char **argv)
 {
-	return simple(argc, argv, "Lets a paused domain go on.", "domain.unpause");
+	return simple(argc, argv, "Lets a paused domain go on.", "domain.unpause", NULL);
 }
 
 int cmd_destroy(int argc, char **argv)
 {
-	return simple(argc, argv, "Ends a domain at once, as if its power were cut.", "domain.destroy");
+	gboolean force = FALSE; /* xl's leave to end domain 0, which there is not */
+	const GOptionEntry more[] = {
+		{ "force", 'f', 0, G_OPTION_ARG_NONE, &force, "Taken as xl takes it; no domain needs it here", NULL },
+		{ NULL, 0, 0, 0, NULL, NULL, NULL },
+	};
+
+	return simple(argc, argv, "Ends a domain at once, as if its power were cut.", "domain.destroy", more);
 }
 
 /* A power-off or reboot that the guest is asked for, and perhaps waited for. */
@@ -96,10 +102,13 @@ static bool ask_all(struct verb *v, const char *how, gboolean wait)
 
 static int shut(int argc, char **argv, const char *summary, const char *how)
 {
-	static gboolean wait, all;
+	static gboolean wait, all, fallback;
 	static const GOptionEntry more[] = {
 		{ "all", 'a', 0, G_OPTION_ARG_NONE, &all, "Every domain", NULL },
 		{ "wait", 'w', 0, G_OPTION_ARG_NONE, &wait, "Until it has stopped", NULL },
+		/* The other way is an HVM guest's. */
+		{ "fallback", 'F', 0, G_OPTION_ARG_NONE, &fallback,
+		  "Taken as xl takes it; a PV kernel is asked in one way only", NULL },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
 	struct verb v = { .arguments = ONE, .summary = summary, .max = 1, .more = more };

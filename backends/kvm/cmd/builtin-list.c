@@ -2,24 +2,13 @@
 /* The verbs that show: domains, virtual CPUs, the machine, its log. Columns are xl's. */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <xenopus/words.h>
 #include "verb.h"
 
-/* Open, call @method for one domain or all. NULL after a line, *@status then says what to return. */
-static JsonNode *ask(struct verb *v, int argc, char **argv, const char *method, int *status)
-{
-	JsonNode *result;
-
-	*status = verb_open(v, argc, argv);
-	if (*status)
-		return NULL;
-	result = verb_call(v, method, v->nr_args ? verb_domain(v->args[0]) : NULL);
-	verb_close(v, 0);
-	if (!result)
-		*status = STATUS_FAILED;
-	return result;
-}
+#define SOME     "[DOMAIN...]"
+#define SOME_MAX 1024
 
 static void each(JsonNode *list, void (*fn)(JsonObject *o))
 {
@@ -29,17 +18,40 @@ static void each(JsonNode *list, void (*fn)(JsonObject *o))
 		fn(json_array_get_object_element(a, i));
 }
 
-/* A table: header, then one line for each element of the answer. */
-static int table(int argc, char **argv, const char *summary, const char *method, const char *header,
-		 void (*row)(JsonObject *o))
+/* The answers about each of the domains that were named, as one; about all if none was. NULL after a line. */
+static JsonNode *gather(struct verb *v, const char *method)
 {
-	struct verb v = { .arguments = "[DOMAIN]", .summary = summary, .max = 1 };
-	int status;
-	g_autoptr(JsonNode) list = ask(&v, argc, argv, method, &status);
+	JsonArray *all;
 
-	if (!list || verb_print_json(&v, list))
-		return status;
-	puts(header);
+	if (!v->nr_args)
+		return verb_call(v, method, NULL);
+	all = json_array_new();
+	for (int i = 0; i < v->nr_args; i++) {
+		g_autoptr(JsonNode) one = verb_call(v, method, verb_domain(v->args[i]));
+
+		if (!one) {
+			json_array_unref(all);
+			return NULL;
+		}
+		for (guint n = 0; n < json_array_get_length(json_node_get_array(one)); n++)
+			json_array_add_element(all, json_array_dup_element(json_node_get_array(one), n));
+	}
+	return json_node_init_array(json_node_alloc(), all);
+}
+
+/* A table: header (NULL: none), then one line for each element of the answer. @v: with options already taken. */
+static int show(struct verb *v, const char *method, const char *header, void (*row)(JsonObject *o))
+{
+	int status = verb_connect(v);
+	g_autoptr(JsonNode) list = status ? NULL : gather(v, method);
+
+	verb_close(v, 0);
+	if (!list)
+		return status ? status : STATUS_FAILED;
+	if (verb_print_json(v, list))
+		return STATUS_OK;
+	if (header)
+		puts(header);
 	each(list, row);
 	return STATUS_OK;
 }
@@ -64,7 +76,17 @@ static void list_row(JsonObject *o)
 
 int cmd_list(int argc, char **argv)
 {
-	return table(argc, argv, "Lists the domains, or one.", "domain.list", table_domains, list_row);
+	gboolean details = FALSE;
+	const GOptionEntry more[] = {
+		{ "long", 'l', 0, G_OPTION_ARG_NONE, &details, "All that is known of them, which is JSON", NULL },
+		{ NULL, 0, 0, 0, NULL, NULL, NULL },
+	};
+	struct verb v = { .arguments = SOME, .summary = "Lists all domains, or those named.", .max = SOME_MAX,
+			  .more = more };
+	int status = verb_parse(&v, argc, argv);
+
+	v.json |= details;
+	return status ? status : show(&v, "domain.list", table_domains, list_row);
 }
 
 static void vcpu_row(JsonObject *o)
@@ -86,8 +108,11 @@ static void vcpu_row(JsonObject *o)
 
 int cmd_vcpu_list(int argc, char **argv)
 {
-	return table(argc, argv, "Lists the virtual CPUs of all domains, or of one.", "domain.vcpus", table_vcpus,
-		     vcpu_row);
+	struct verb v = { .arguments = SOME, .summary = "Lists the virtual CPUs of all domains, or of those named.",
+			  .max = SOME_MAX };
+	int status = verb_parse(&v, argc, argv);
+
+	return status ? status : show(&v, "domain.vcpus", table_vcpus, vcpu_row);
 }
 
 static void uptime_row(JsonObject *o)
@@ -99,10 +124,36 @@ static void uptime_row(JsonObject *o)
 	puts(row);
 }
 
+static void short_uptime_row(JsonObject *o)
+{
+	uint64_t up = (uint64_t)verb_int(o, "uptime_s"), days = up / 86400;
+	time_t now = time(NULL);
+	g_autofree char *past = days ? g_strdup_printf("%" G_GUINT64_FORMAT " day%s, ", days, days > 1 ? "s" : "") :
+				       g_strdup("");
+	struct tm tm;
+	char clock[16] = "";
+
+	if (localtime_r(&now, &tm))
+		strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
+	printf(" %s up %s%2u:%02u, %s (%u)\n", clock, past, (unsigned)(up / 3600 % 24), (unsigned)(up / 60 % 60),
+	       verb_text(o, "name"), (unsigned)verb_int(o, "id"));
+}
+
 int cmd_uptime(int argc, char **argv)
 {
-	return table(argc, argv, "Tells how long domains have been up since they were last started.", "domain.list",
-		     table_uptimes, uptime_row);
+	gboolean brief = FALSE;
+	const GOptionEntry more[] = {
+		{ "short", 's', 0, G_OPTION_ARG_NONE, &brief, "A line as uptime(1) prints it, without a header", NULL },
+		{ NULL, 0, 0, 0, NULL, NULL, NULL },
+	};
+	struct verb v = { .arguments = SOME, .summary = "Tells how long domains have been up since they were last started.",
+			  .max = SOME_MAX, .more = more };
+	int status = verb_parse(&v, argc, argv);
+
+	if (status)
+		return status;
+	return brief ? show(&v, "domain.list", NULL, short_uptime_row) :
+		       show(&v, "domain.list", table_uptimes, uptime_row);
 }
 
 int cmd_info(int argc, char **argv)
@@ -151,10 +202,13 @@ static int print_lines(const struct verb *v, JsonNode *lines)
 int cmd_dmesg(int argc, char **argv)
 {
 	struct verb v = { .arguments = "", .summary = "Prints the last lines of the hypervisor's log." };
-	int status;
-	g_autoptr(JsonNode) lines = ask(&v, argc, argv, "machine.log", &status);
+	int status = verb_open(&v, argc, argv);
+	g_autoptr(JsonNode) lines = status ? NULL : verb_call(&v, "machine.log", NULL);
 
-	return lines ? print_lines(&v, lines) : status;
+	verb_close(&v, 0);
+	if (!lines)
+		return status ? status : STATUS_FAILED;
+	return print_lines(&v, lines);
 }
 
 int cmd_debug_keys(int argc, char **argv)

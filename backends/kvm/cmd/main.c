@@ -48,7 +48,8 @@ static int usage(FILE *to)
 	fputs("Usage: xenopus VERB [options]\n\nVerbs:\n", to);
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		fprintf(to, "  %-13s %s\n", verbs[i].name, verbs[i].what);
-	fputs("\n'xenopus VERB --help' tells the options of a verb; see also xenopus(1).\n", to);
+	fputs("\n'xenopus VERB --help' tells the options of a verb, and so does 'xenopus help VERB'.\n"
+	      "A verb may be shortened as long as only one begins so; see also xenopus(1).\n", to);
 	return to == stdout ? STATUS_OK : STATUS_USAGE;
 }
 
@@ -60,19 +61,50 @@ static void open_standard_files(void)
 			_exit(STATUS_FAILED);
 }
 
+/* The verb of this name, or the only one that begins so, as xl has it. -1: none, -2: several. */
+static int find_verb(const char *word)
+{
+	size_t len = strlen(word);
+	int found = -1;
+
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (strncmp(word, verbs[i].name, len))
+			continue;
+		if (!verbs[i].name[len])
+			return (int)i;
+		found = found == -1 ? (int)i : -2;
+	}
+	return found;
+}
+
+static int call_verb(const char *word, int argc, char **argv)
+{
+	int i = find_verb(word);
+
+	if (i == -2)
+		return cmd_error(STATUS_USAGE, "several verbs begin with '%s': 'xenopus --help' lists them", word);
+	if (i < 0)
+		return cmd_error(STATUS_USAGE, "unknown verb '%s': 'xenopus --help' lists them", word);
+	/* What is said later names the verb, not what was typed for it. */
+	argv[0] = (char *)verbs[i].name;
+	return verbs[i].fn(argc, argv);
+}
+
 int main(int argc, char **argv)
 {
 	open_standard_files();
 	if (argc < 2)
 		return usage(stderr);
+	if (argc == 3 && !strcmp(argv[1], "help")) {
+		char *asked[] = { argv[2], "--help", NULL };
+
+		return call_verb(argv[2], 2, asked);
+	}
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
 		return usage(stdout);
 	if (!strcmp(argv[1], "--version")) {
 		printf("xenopus %s, Xen PV ABI 4.17\n", XENOPUS_VERSION);
 		return STATUS_OK;
 	}
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-		if (!strcmp(argv[1], verbs[i].name))
-			return verbs[i].fn(argc - 1, argv + 1);
-	return cmd_error(STATUS_USAGE, "unknown verb '%s': 'xenopus --help' lists them", argv[1]);
+	return call_verb(argv[1], argc - 1, argv + 1);
 }
