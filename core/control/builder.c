@@ -157,7 +157,7 @@ static int make_domain(struct builder *b)
 	b->d = d;
 	for (unsigned i = 0; i < cfg->vcpus; i++)
 		if (!vcpu_alloc(d, i))
-			return -XEN_ENOMEM;
+			return -XEN_ENOSPC;
 	return 0;
 }
 
@@ -182,6 +182,9 @@ struct domain *domain_create(const struct domain_config *cfg)
 			    "the machine has not enough free memory for a domain of %llu MiB: give "
 			    "it less",
 			    (unsigned long long)cfg->memory_pages >> 8);
+	else if (rc == -XEN_ENOSPC)
+		build_error(cfg, "the machine has no memory or no room for %u more virtual CPUs: give the domain fewer, "
+			    "or end another", cfg->vcpus);
 	else
 		build_error(cfg,
 			    "the core refused the domain it was building (error %d): please report "

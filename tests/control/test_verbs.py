@@ -297,8 +297,13 @@ def config(verdict):
         verdict.check([line.rsplit('x.cfg', 1)[1] for line in done.lines] ==
                       [':3: frobnicate: unknown key, ignored', ':4: nested: unknown key, ignored',
                        ':6: pool: has no effect here'], f'warnings: {done.lines}')
+        done = dry(*basis, 'bootloader_args="-q"', 'max_event_channels=64')
+        verdict.check(done.returncode == 0 and [line.rsplit('x.cfg', 1)[1] for line in done.lines] ==
+                      [':3: bootloader_args: has no effect here', ':4: max_event_channels: has no effect here'],
+                      f'warnings of keys that are known: {done.lines}')
         for lines, said in (
-                (['', "disk=['phy:/dev/x,xvda,w']"], ':4: disk: '), (['vif=[""]'], ':3: vif: '),
+                (['vsnd=[["card"]]'], ':3: vsnd: '), (['vdispl=["backend=0"]'], ':3: vdispl: '), (['pvcalls=[""]'], ':3: pvcalls: '),
+                (['dtdev=["/soc"]'], ':3: dtdev: '), (['', "disk=['phy:/dev/x,xvda,w']"], ':4: disk: '), (['vif=[""]'], ':3: vif: '),
                 (['type="hvm"'], ':3: type: '), (['builder="hvm"'], ':3: builder: '), (['vfb=["vnc=1"]'], ':3: vfb: '),
                 (['bootloader="pygrub"'], ':3: bootloader: '), (['memory="x"'], ':3: memory: '),
                 (['memory=[1]'], ':3: memory: '), (['kernel=""'], ':3: kernel: '), (['on_crash="soft-reset"'], ':3: on_'),

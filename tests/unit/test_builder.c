@@ -547,7 +547,7 @@ static void test_p2m_over_kernel(void **state)
 static void test_vcpu_fails(void **state)
 {
 	tp.vcpu_init_error = -XEN_ENOMEM;
-	refused("not enough free memory");
+	refused("no room for 2 more virtual CPUs");
 	domain_destroy(domain_create(&config));
 	assert_nothing_left();
 }
