@@ -239,6 +239,8 @@ def who(verdict, machine):
         done = subprocess.run(['python3', '-c', 'import socket, sys; s = socket.socket(socket.AF_UNIX); '
                                's.connect(sys.argv[1]); print(s.recv(1000))', machine.socket],
                               capture_output=True, check=False, user=65534, group=65534, extra_groups=[])
+        verb = machine.verb('list', user=65534, group=65534, extra_groups=[])
+        verdict.check('another user' in ''.join(verb.lines), f'the verb of another user: {verb.lines}')
         os.chmod(machine.socket, 0o600)
         verdict.check(b'another user' in done.stdout, f'another user: {done.stdout} {done.stderr}')
     second = subprocess.run([boot.xenopus(), 'serve', '--socket', machine.socket, '-m', '64'],

@@ -153,14 +153,18 @@ JsonNode *client_call(struct connection *c, const char *method, JsonObject *para
 {
 	g_autofree char *text = request_text(c, method, params);
 
-	if (!send_all(c, text, strlen(text), error))
-		return NULL;
+	bool sent = send_all(c, text, strlen(text), error);
+
 	for (;;) {
-		g_autoptr(JsonNode) root = read_message(c, error);
+		/* Whoever is turned away finds the reason before the end. */
+		g_autoptr(JsonNode) root = read_message(c, sent ? error : NULL);
 		JsonObject *o;
 
 		if (!root)
 			return NULL;
+		if (!sent)
+			g_clear_error(error);
+		sent = true;
 		o = json_node_get_object(root);
 		if (json_object_has_member(o, "method"))
 			continue; /* an event came first */
