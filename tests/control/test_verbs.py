@@ -50,7 +50,7 @@ def life(verdict):
 
         rows = machine.verb('vcpu-list', 'one').out.splitlines()
         verdict.check(len(rows) == 3 and rows[1].endswith('0 / all'), f'vcpu-list: {rows}')
-        verdict.check(machine.verb('vcpu-pin', 'one', '0', '1', 'all').returncode == 0, 'vcpu-pin')
+        verdict.check(machine.verb('vcpu-pin', '-f', 'one', '0', '0-1,^0', 'all').returncode == 0, 'vcpu-pin')
         verdict.check([v['affinity'] for v in machine.json('vcpu-list')] == ['1', '0'], 'not pinned')
         verdict.check(machine.verb('sched-bvt', '-d', 'one', '-c', '50', '-W', 'on').returncode == 0, 'sched-bvt')
         sched = machine.json('sched-bvt')[0]
@@ -60,7 +60,7 @@ def life(verdict):
         verdict.check(machine.verb('mem-set', 'one', '8m').returncode == 0, 'mem-set')
         one = machine.json('list', 'one')[0]
         verdict.check((one['maxmem_kib'], one['target_kib']) == (32 << 10, 8 << 10), f'memory: {one}')
-        verdict.check(machine.verb('vcpu-set', 'one', '1').returncode == 0, 'vcpu-set')
+        verdict.check(machine.verb('vcpu-set', '-i', 'one', '1').returncode == 0, 'vcpu-set')
         verdict.check(machine.verb('sysrq', 'one', 's').returncode == 0, 'sysrq')
 
         verdict.check(machine.verb('rename', 'one', 'uno').returncode == 0, 'rename')

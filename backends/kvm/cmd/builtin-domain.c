@@ -179,8 +179,14 @@ int cmd_mem_max(int argc, char **argv)
 
 int cmd_vcpu_set(int argc, char **argv)
 {
+	gboolean ignore = FALSE; /* xl wants it for more than the host has; here that is always allowed */
+	const GOptionEntry more[] = {
+		{ "ignore-host", 'i', 0, G_OPTION_ARG_NONE, &ignore, "Taken as xl takes it; more than the machine has are "
+		  "fine anyway", NULL },
+		{ NULL, 0, 0, 0, NULL, NULL, NULL },
+	};
 	struct verb v = { .arguments = "DOMAIN N", .summary = "Asks a domain's kernel to use so many virtual CPUs.",
-			  .min = 2, .max = 2 };
+			  .min = 2, .max = 2, .more = more };
 	int status = verb_parse(&v, argc, argv);
 	JsonObject *params;
 	uint64_t n = 0;

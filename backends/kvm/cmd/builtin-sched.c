@@ -8,9 +8,14 @@
 
 int cmd_vcpu_pin(int argc, char **argv)
 {
+	gboolean force = FALSE;
+	const GOptionEntry more[] = {
+		{ "force", 'f', 0, G_OPTION_ARG_NONE, &force, "Taken as xl takes it; no pinning needs it here", NULL },
+		{ NULL, 0, 0, 0, NULL, NULL, NULL },
+	};
 	struct verb v = { .arguments = "DOMAIN VCPU|all CPUS|all [all]", .summary = "Says on which physical CPUs a virtual "
 			  "CPU may run: numbers and ranges, as in 0-2,5. It prefers none of them (xl's soft affinity is\n"
-			  "always all).", .min = 3, .max = 4 };
+			  "always all).", .min = 3, .max = 4, .more = more };
 	int status = verb_parse(&v, argc, argv);
 	JsonObject *params;
 	guint64 vcpu = 0;
