@@ -27,7 +27,7 @@ class Console:
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.text = ''
 
-    def expect(self, words, seconds=120):
+    def expect(self, words, seconds=300):
         deadline = time.monotonic() + seconds
         while words not in self.text:
             line = self.process.stdout.readline().decode(errors='replace')
