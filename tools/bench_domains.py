@@ -22,7 +22,7 @@ sys.path.insert(0, os.path.join(TREE, 'tests/control'))
 import served  # noqa: E402
 
 PCPUS = 2
-LINUX_MIB, SMALL_MIB, BOMB_MIB = 84, 8, 128
+LINUX_MIB, SMALL_MIB, BOMB_MIB = 90, 8, 128
 ALL_MIB = 12 * 1024
 ARGUMENTS = 'console=hvc0 quiet nr_cpus=1 noreplace-smp'
 LIMIT = 900
