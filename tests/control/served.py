@@ -20,43 +20,21 @@ import boot  # noqa: E402
 WORKER = os.environ.get('XENOPUS_WORKER', '')
 
 
-class Machine:
-    """A served machine in a directory of its own; ends with the 'with' block."""
+class Place:
+    """A directory with a socket's path in it, whether a machine listens there or not."""
 
-    def __init__(self, memory=256, options=()):
+    def __init__(self):
         self.top = tempfile.TemporaryDirectory()
         self.socket = self.path('s')
-        self.log = open(self.path('log'), 'w+b')
-        self.process = subprocess.Popen([boot.xenopus(), 'serve', '--socket', self.socket, '-m', str(memory),
-                                         '--grace', '1', *options],
-                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
 
     def __enter__(self):
-        deadline = time.monotonic() + 30
-        while not os.path.exists(self.socket) and self.process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
         return self
 
-    def __exit__(self, broken, *unused):
-        # One that the test did not end must end well, too: a sanitizer speaks up at the end. After an exception nobody waits.
-        if self.process.poll() is None and not broken:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.end()
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        print(self.log_text(), end='')
-        self.log.close()
+    def __exit__(self, *unused):
         self.top.cleanup()
-        if not broken and self.process.returncode != 0:
-            raise AssertionError(f'the machine ended with status {self.process.returncode}')
 
     def path(self, name):
         return os.path.join(self.top.name, name)
-
-    def log_text(self):
-        with open(self.path('log'), encoding='utf-8', errors='replace') as file:
-            return ''.join(f'machine: {line}' for line in file)
 
     def verb(self, *words, **how):
         """A finished client: status, standard output, the lines of standard error."""
@@ -78,6 +56,41 @@ class Machine:
             file.write(f'name = "{name}"\nkernel = "{kernel}"\nmemory = {memory}\nextra = "{arguments}"\n')
             file.writelines(line + '\n' for line in lines)
         return path
+
+
+class Machine(Place):
+    """A served machine in a directory of its own; ends with the 'with' block."""
+
+    def __init__(self, memory=256, options=()):
+        super().__init__()
+        self.log = open(self.path('log'), 'w+b')
+        self.process = subprocess.Popen([boot.xenopus(), 'serve', '--socket', self.socket, '-m', str(memory),
+                                         '--grace', '1', *options],
+                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+
+    def __enter__(self):
+        deadline = time.monotonic() + 30
+        while not os.path.exists(self.socket) and self.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return self
+
+    def __exit__(self, broken, *unused):
+        # One that the test did not end must end well, too: a sanitizer speaks up at the end. After an exception nobody waits.
+        if self.process.poll() is None and not broken:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.end()
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        print(self.log_text(), end='')
+        self.log.close()
+        super().__exit__()
+        if not broken and self.process.returncode != 0:
+            raise AssertionError(f'the machine ended with status {self.process.returncode}')
+
+    def log_text(self):
+        with open(self.path('log'), encoding='utf-8', errors='replace') as file:
+            return ''.join(f'machine: {line}' for line in file)
 
     def create(self, name, *lines, **how):
         return self.verb('create', self.config(name, *lines, **how))

@@ -102,6 +102,10 @@ class Session:
                 return None
             self.text += piece.decode(errors='replace').replace('\r', '')
 
+    def read_for(self, seconds):
+        """Reads what comes meanwhile, and looks at none of it."""
+        self.wait_for(r'(?!)', seconds)
+
     def type(self, text):
         self.qemu.stdin.write(text.encode())
 

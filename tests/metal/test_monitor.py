@@ -298,7 +298,7 @@ def memory_of(t, mib, limit=90):
         found = shown(t)[0]
         if abs(found - mib) <= 1:
             return
-        t.machine.wait_for('^nothing says this$', 1)
+        t.machine.read_for(1)
     raise AssertionError(f'the balloon has brought it to {found} MiB, not {mib}')
 
 

@@ -27,9 +27,9 @@ from metal import Session, make_bundle, skip_without_qemu  # noqa: E402
 from served import boot  # noqa: E402
 
 SECONDS = int(os.environ.get('XENOPUS_STRESS_SECONDS', '2'))
-# The threads are membarrier's: stress-ng 0.15's pthread does not wait for the thread it makes last when the time is over
-# then, and that one reads what was on the first one's stack.
-# Those that touch what is shared between virtual CPUs go first, each alone; the rest at once.
+# Those that touch what is shared between virtual CPUs go first, each alone; the rest at once. The threads are membarrier's:
+# stress-ng 0.15's pthread does not wait for the thread it makes last when the time is over then, and that one reads what
+# was on the first one's stack.
 GROUPS = os.environ.get('XENOPUS_STRESS_GROUPS') or 'tlb-shootdown,fork,vm+mmap,futex+switch+membarrier,cpu+signal+timer,accounts'
 # For a guest whose CPUs and memory come and go meanwhile: no account of time, which is of CPUs that stay.
 CHANGING = os.environ.get('XENOPUS_STRESS_GROUPS') or 'tlb-shootdown+vm,fork+futex+mmap,membarrier+switch+cpu'
@@ -182,7 +182,7 @@ def monitor(verdict, vcpus=2, image=None):
             talk = test_monitor.Talk(machine)
 
             def done(seconds):
-                machine.wait_for('^nothing says this$', seconds)
+                machine.read_for(seconds)
                 return 'xenopus-stress: ' in machine.text
 
             def change(some, mib):
