@@ -160,7 +160,18 @@ int store_read(const char *path, char *buf, size_t size)
 
 static int core_remove(const char *path)
 {
-	return core_request(XS_RM, path, NULL, 0, NULL);
+	int rc = core_request(XS_RM, path, NULL, 0, NULL);
+
+	if (rc != -XEN_ENOMEM)
+		return rc;
+	/* What was there before is kept for those who watch nodes below; where that takes memory there is not, they go without. */
+	rc = xs_tree_remove(&xs_main, path);
+	if (rc)
+		return rc;
+	xs_account(&xs_main);
+	xs_watch_fire(path, true, xs_main.root, xs_main.root);
+	xs_flush();
+	return 0;
 }
 
 int store_remove(const char *path)
