@@ -119,6 +119,11 @@ void plat_frames_fill(mfn_t first, const void *data, size_t len)
 	memcpy(plat_frame_ptr(first), data, len);
 }
 
+void plat_frames_zero(mfn_t first, uint64_t nr)
+{
+	memset(plat_frame_ptr(first), 0, nr << PAGE_SHIFT);
+}
+
 void plat_frame_dirty(mfn_t mfn)
 {
 	/* The hardware walks the tables themselves: nothing is remembered of a frame. */

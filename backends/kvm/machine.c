@@ -235,6 +235,39 @@ void plat_frames_fill(mfn_t first, const void *data, size_t len)
 		plat_frame_dirty(MFN(i));
 }
 
+/* The first byte from @at on, below @end, that the file has memory for; @end: none. */
+static uint64_t next_touched(uint64_t at, uint64_t end)
+{
+	off_t found = lseek(machine.memfd, (off_t)at, SEEK_DATA);
+
+	if (found >= 0)
+		return MIN((uint64_t)found, end);
+	return errno == ENXIO ? end : at;
+}
+
+/*
+ * SEEK_DATA knows what was touched, also where that has been swapped out meanwhile, but costs a system call for each page;
+ * mincore() says of many at once which are there, but not which never were.
+ */
+void plat_frames_zero(mfn_t first, uint64_t nr)
+{
+	uint64_t at = first.n << PAGE_SHIFT, end = at + (nr << PAGE_SHIFT);
+	unsigned char there[512];
+
+	while ((at = next_touched(at, end)) < end) {
+		uint64_t n = MIN((end - at) >> PAGE_SHIFT, sizeof(there)), i = 1;
+
+		if (n > 1 && mincore(machine.mem + at, n << PAGE_SHIFT, there))
+			n = 1;
+		while (i < n && there[i] & 1)
+			i++;
+		memset(machine.mem + at, 0, i << PAGE_SHIFT);
+		at += i << PAGE_SHIFT;
+	}
+	for (uint64_t i = first.n; i < first.n + nr; i++)
+		plat_frame_dirty(MFN(i));
+}
+
 void plat_frame_dirty(mfn_t mfn)
 {
 	uint8_t f = __atomic_load_n(&machine.frame_flags[mfn.n], __ATOMIC_RELAXED);

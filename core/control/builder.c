@@ -30,15 +30,21 @@ static int populate(struct builder *b)
 			return -XEN_ENOMEM;
 		memset(plat_frame_ptr(b->list[i]), 0xff, PAGE_SIZE); /* behind the end: no frame */
 	}
-	for (uint64_t pfn = 0; pfn < l->nr_pages; pfn++) {
-		uint64_t *page = plat_frame_ptr(b->list[pfn / 512]);
-		mfn_t mfn = pfn_in(&l->p2m, pfn) ? b->list[pfn - l->p2m.first]
-						 : mm_alloc_domain_frame(b->d);
+	for (uint64_t pfn = 0; pfn < l->nr_pages;) {
+		bool listed = pfn_in(&l->p2m, pfn);
+		/* Up to the list's own frames, or to the end. */
+		uint64_t end = pfn < l->p2m.first ? l->p2m.first : l->nr_pages;
+		mfn_t mfn = listed ? b->list[pfn - l->p2m.first] : INVALID_MFN;
+		unsigned n = listed ? 1 : mm_alloc_domain_frames(b->d, end - pfn, &mfn);
 
-		if (!mfn_valid_number(mfn))
+		if (!n)
 			return -XEN_ENOMEM;
-		page[pfn % 512] = mfn.n;
-		m2p_set(mfn, pfn);
+		for (; n; n--, pfn++, mfn.n++) {
+			uint64_t *page = plat_frame_ptr(b->list[pfn / 512]);
+
+			page[pfn % 512] = mfn.n;
+			m2p_set(mfn, pfn);
+		}
 	}
 	for (uint64_t i = 0; i < l->p2m.nr; i++)
 		plat_frame_dirty(b->list[i]);

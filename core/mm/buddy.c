@@ -81,11 +81,20 @@ static uint64_t find(unsigned order, uint64_t limit)
 	return n;
 }
 
-static void scrub(struct frame *f)
+/* Those of the @nr frames from @n on that are not zero, as many at a time as lie side by side. */
+static void scrub(uint64_t n, uint64_t nr)
 {
-	memset(frame_ptr(f), 0, PAGE_SIZE);
-	plat_frame_dirty(frame_mfn(f));
-	f->flags = 0;
+	uint64_t end = n + nr, first;
+
+	while (n < end) {
+		first = n;
+		while (n < end && frame_at(n)->flags & FF_DIRTY)
+			frame_at(n++)->flags = 0;
+		if (n > first)
+			plat_frames_zero(MFN(first), n - first);
+		else
+			n++;
+	}
 }
 
 /* A block of @order, off the lists; 0: none. */
@@ -120,13 +129,10 @@ uint64_t buddy_alloc(unsigned order, uint64_t limit)
 		return 0;
 	/* The block is ours; what takes long needs no lock. */
 	for (uint64_t i = n; i < n + (UINT64_C(1) << order); i++) {
-		struct frame *f = frame_at(i);
-
-		flush_before_new_owner(f);
-		if (f->flags & FF_DIRTY)
-			scrub(f);
-		f->type = FT_NONE;
+		flush_before_new_owner(frame_at(i));
+		frame_at(i)->type = FT_NONE;
 	}
+	scrub(n, UINT64_C(1) << order);
 	return n;
 }
 

@@ -153,17 +153,34 @@ bool frame_surrender(struct frame *f)
 	return true;
 }
 
-mfn_t mm_alloc_domain_frame(struct domain *d)
+/* What is scrubbed at a time. */
+#define RUN_MAX_ORDER 9u
+
+unsigned mm_alloc_domain_frames(struct domain *d, uint64_t max, mfn_t *first)
 {
-	uint64_t n = 0;
+	uint64_t n = 0, room;
+	unsigned order = 0;
 
 	mm_lock(d);
-	if (d->mm.tot_pages < d->mm.max_pages)
-		n = buddy_alloc(0, ~UINT64_C(0));
+	room = d->mm.tot_pages < d->mm.max_pages ? min_t(uint64_t, max, d->mm.max_pages - d->mm.tot_pages) : 0;
+	if (room) {
+		while (order < RUN_MAX_ORDER && room >> (order + 1))
+			order++;
+		while (!(n = buddy_alloc(order, ~UINT64_C(0))) && order)
+			order--;
+	}
 	if (n)
-		frame_assign(d, n, 0);
+		frame_assign(d, n, order);
 	mm_unlock(d);
-	return n ? MFN(n) : INVALID_MFN;
+	*first = MFN(n);
+	return n ? 1u << order : 0;
+}
+
+mfn_t mm_alloc_domain_frame(struct domain *d)
+{
+	mfn_t mfn;
+
+	return mm_alloc_domain_frames(d, 1, &mfn) ? mfn : INVALID_MFN;
 }
 
 struct domain *mm_frame_owner(mfn_t mfn)

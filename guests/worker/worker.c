@@ -2,7 +2,7 @@
 /*
  * A guest that does what its arguments say, for tests of the machine around it, and then powers off:
  *
- *	touch	write into every frame of its memory, then read all of them again
+ *	touch	every frame of its memory is zero: write into all of them, then read them again
  *	echo	say again what is typed, line by line, until a line "end"
  *	obey	do what is typed, see obey.c
  *	spin	run in guest user mode for ever
@@ -36,8 +36,10 @@ static void touch(void)
 
 	for (uint64_t pfn = first; pfn < start_info->nr_pages; pfn++) {
 		show(va, pfn);
-		for (unsigned i = 0; i < 512; i += 64)
+		for (unsigned i = 0; i < 512; i += 64) {
+			wrong += ((volatile uint64_t *)va)[i] != 0;
 			((volatile uint64_t *)va)[i] = pattern(pfn) + i;
+		}
 	}
 	for (uint64_t pfn = first; pfn < start_info->nr_pages; pfn++) {
 		show(va, pfn);

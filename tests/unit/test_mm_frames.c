@@ -130,6 +130,36 @@ static void to_the_last_frame(void **state)
 	world_end();
 }
 
+/* As many side by side as may be had: of what is asked for, what the domain may have, what there is. */
+static void several_at_once(void **state)
+{
+	struct world w;
+	mfn_t first;
+	unsigned n;
+	uint64_t total = 0;
+
+	(void)state;
+	world_machine(1024);
+	world_make(&w, 1, 50, 50 + 300);
+	n = mm_alloc_domain_frames(w.d, 100, &first);
+	assert_int_equal(n, 64);
+	for (unsigned i = 0; i < n; i++) {
+		assert_ptr_equal(mm_frame_owner(MFN(first.n + i)), w.d);
+		assert_true(zero(plat_frame_ptr(MFN(first.n + i)), PAGE_SIZE));
+	}
+	assert_int_equal(mm_alloc_domain_frames(w.d, 1, &first), 1);
+	while ((n = mm_alloc_domain_frames(w.d, 1 << 20, &first)))
+		total += n;
+	assert_int_equal(total, 300 - 65);
+	assert_false(mfn_valid_number(mm_alloc_domain_frame(w.d)));
+	mm_set_max(w.d, 100000);
+	while ((n = mm_alloc_domain_frames(w.d, 1 << 20, &first)))
+		assert_in_range(n, 1, 512);
+	assert_int_equal(buddy_free_frames(), 0);
+	world_destroy(&w);
+	world_end();
+}
+
 static void shared_pages(void **state)
 {
 	struct world w;
@@ -377,7 +407,7 @@ int main(void)
 		cmocka_unit_test(odd_machines),	 cmocka_unit_test(contiguous_pages),
 		cmocka_unit_test(small_objects), cmocka_unit_test(to_the_last_frame),
 		cmocka_unit_test(shared_pages),	 cmocka_unit_test(held_frames),
-		cmocka_unit_test(half_built),	 cmocka_unit_test(scrubbed),
+		cmocka_unit_test(several_at_once), cmocka_unit_test(half_built),	 cmocka_unit_test(scrubbed),
 		cmocka_unit_test(dirty_machine), cmocka_unit_test(given_later),	 cmocka_unit_test(audit_sees),
 	};
 

@@ -126,6 +126,13 @@ void plat_frames_fill(mfn_t first, const void *data, size_t len)
 		plat_frame_dirty(MFN(first.n + i));
 }
 
+void plat_frames_zero(mfn_t first, uint64_t nr)
+{
+	memset(plat_frame_ptr(first), 0, nr * PAGE_SIZE);
+	for (uint64_t i = 0; i < nr; i++)
+		plat_frame_dirty(MFN(first.n + i));
+}
+
 void plat_frame_dirty(mfn_t mfn)
 {
 	if (mfn.n >= tp.info.frames)

@@ -134,6 +134,9 @@ void domain_mm_destroy(struct domain *d);
 /** mm_alloc_domain_frame() - a zeroed free frame for @d (counts tot_pages); INVALID_MFN + no change
  * if none. */
 mfn_t mm_alloc_domain_frame(struct domain *d);
+/** mm_alloc_domain_frames() - the same for as many side by side as there are, up to @max: how many, from *@first on. 0: none,
+ * and no change. */
+unsigned mm_alloc_domain_frames(struct domain *d, uint64_t max, mfn_t *first);
 /** mm_share_xen_frame() - make a heap page mappable by @d (shared_info, ...), writable or not. */
 void mm_share_xen_frame(struct domain *d, void *page, bool writable);
 struct domain *mm_frame_owner(mfn_t mfn);

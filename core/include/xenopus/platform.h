@@ -60,6 +60,12 @@ void plat_frame_dirty(mfn_t mfn);
  */
 void plat_frames_fill(mfn_t first, const void *data, size_t len);
 
+/**
+ * plat_frames_zero() - clear the @nr frames from @first on, and plat_frame_dirty() each of them. A home whose frames are zero
+ * and take nothing until they are touched leaves those alone that nobody touched. Never fails.
+ */
+void plat_frames_zero(mfn_t first, uint64_t nr);
+
 /* ---- page tables that the hardware walks ---- */
 
 /**
