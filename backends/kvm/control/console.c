@@ -18,6 +18,7 @@
 
 #include "../machine.h"
 #include "guest.h"
+#include "later.h"
 
 #define RING	    65536u
 #define MAX_TYPED   65536u
@@ -149,7 +150,7 @@ static void write_all_viewers(struct guest_console *c)
 	}
 }
 
-static gboolean on_output(gpointer data)
+static void on_output(void *data)
 {
 	struct guest_console *c = data;
 
@@ -158,7 +159,6 @@ static gboolean on_output(gpointer data)
 	pthread_mutex_unlock(&c->lock);
 	write_all_viewers(c);
 	console_unref(c);
-	return G_SOURCE_REMOVE;
 }
 
 void guest_console_output(struct guest_console *c, const char *buf, size_t len)
@@ -174,7 +174,7 @@ void guest_console_output(struct guest_console *c, const char *buf, size_t len)
 	pthread_mutex_unlock(&c->lock);
 	if (tell) {
 		g_atomic_int_inc(&c->refs);
-		g_idle_add_full(G_PRIORITY_DEFAULT, on_output, c, NULL);
+		later(on_output, c, NULL);
 	}
 }
 

@@ -16,6 +16,7 @@
 
 #include "coredump.h" /* first, for the macros it clears away */
 #include <xenopus/arch.h>
+#include "later.h"
 #include "lifecycle.h"
 
 #define MAX_SEGMENTS 60000u
@@ -197,7 +198,7 @@ static void finish(struct dump *dump)
 	dump_free(dump);
 }
 
-static gboolean on_written(gpointer data)
+static void on_written(void *data)
 {
 	struct dump *dump = data;
 	struct guest *g = dump->g;
@@ -211,7 +212,6 @@ static gboolean on_written(gpointer data)
 	finish(dump);
 	guest_dumped(g);
 	guest_unref(g);
-	return G_SOURCE_REMOVE;
 }
 
 static gpointer write_file(gpointer data)
@@ -223,7 +223,7 @@ static gpointer write_file(gpointer data)
 		dump->error = errno;
 	if (dump->error)
 		unlink(dump->path);
-	g_idle_add_full(G_PRIORITY_DEFAULT, on_written, dump, NULL);
+	later(on_written, dump, NULL);
 	return NULL;
 }
 

@@ -12,6 +12,7 @@
 #include "../cmd/pack.h"
 #include "../loader/cache.h"
 #include "../machine.h"
+#include "later.h"
 #include "lifecycle.h"
 #include "shelf.h"
 
@@ -236,7 +237,7 @@ static void finish(struct creation *c, bool good)
 	c->done(good ? g : NULL, c->error, c->data);
 }
 
-static gboolean on_loaded(gpointer data)
+static void on_loaded(void *data)
 {
 	struct creation *c = data;
 
@@ -244,7 +245,6 @@ static gboolean on_loaded(gpointer data)
 		g_set_error(&c->error, GUEST_ERROR, GUEST_ERROR_FAILED, "domain %s was destroyed before its kernel "
 			    "was there", c->g->name);
 	finish(c, !c->error && build(c));
-	return G_SOURCE_REMOVE;
 }
 
 /* A thread: the kernel unpacked or found, the initrd mapped; the cache fed when the domain is built. */
@@ -268,7 +268,7 @@ static gpointer load(gpointer data)
 			xlog(LOG_INFO, "kernel not kept in the cache: %s", error->message);
 	}
 	sem_post(&loading);
-	g_idle_add_full(G_PRIORITY_DEFAULT, on_loaded, c, (GDestroyNotify)creation_free);
+	later(on_loaded, c, (GDestroyNotify)creation_free);
 	return NULL;
 }
 

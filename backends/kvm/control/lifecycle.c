@@ -7,6 +7,7 @@
 
 #include <xenopus/arch.h>
 #include "../machine.h"
+#include "later.h"
 #include "lifecycle.h"
 #include <xen/sched.h>
 
@@ -187,14 +188,14 @@ static void note_crash(struct guest *g, const char *registers)
 	guest_event("crashed", g, path);
 }
 
-static gboolean on_stopped(gpointer data)
+static void on_stopped(void *data)
 {
 	const struct stop *s = data;
 	struct guest *g = guest_find_id(s->id);
 
 	/* Destroyed meanwhile. */
 	if (!g || g->state != GUEST_LIVE)
-		return G_SOURCE_REMOVE;
+		return;
 	g->state = GUEST_STOPPED;
 	g->reason = s->reason;
 	guest_event("shutdown", g, guest_reason_name(s->reason));
@@ -205,7 +206,6 @@ static gboolean on_stopped(gpointer data)
 		g->due = true;
 	else
 		act(g);
-	return G_SOURCE_REMOVE;
 }
 
 /* In core context, once for each domain. */
@@ -219,7 +219,7 @@ static void on_shutdown(struct domain *d, unsigned reason)
 	for (unsigned i = 0; reason == SHUTDOWN_crash && i < d->max_vcpus; i++)
 		if (d->vcpu[i] && d->vcpu[i]->initialised)
 			arch_print_vcpu(d->vcpu[i], add_line, s->registers);
-	g_idle_add_full(G_PRIORITY_DEFAULT, on_stopped, s, stop_free);
+	later(on_stopped, s, stop_free);
 }
 
 bool guests_ending(void)
