@@ -276,15 +276,25 @@ void evtchn_raise_virq(struct vcpu *v, unsigned virq)
 
 /* ---- SCHEDOP_poll ---- */
 
-void evtchn_poll_begin(struct vcpu *v)
+/*
+ * A poll ends by whoever takes v->sched.poll_port away, from anywhere and without a lock; the bit in @pollers only says that
+ * looking there may be worth it. It is taken away where it is set, with the lock held, so that the end of one poll, noticed
+ * late, cannot hide the next.
+ */
+void evtchn_poll_begin(struct vcpu *v, uint32_t port)
 {
-	__atomic_fetch_or(&v->domain->event.table->pollers, UINT64_C(1) << v->id, __ATOMIC_SEQ_CST);
+	evtchn_lock(v->domain);
+	__atomic_store_n(&v->sched.poll_port, port, __ATOMIC_SEQ_CST);
+	v->domain->event.table->pollers |= UINT64_C(1) << v->id;
+	evtchn_unlock(v->domain);
 }
 
 void evtchn_poll_end(struct vcpu *v)
 {
-	__atomic_fetch_and(&v->domain->event.table->pollers, ~(UINT64_C(1) << v->id),
-			   __ATOMIC_SEQ_CST);
+	evtchn_lock(v->domain);
+	__atomic_store_n(&v->sched.poll_port, 0, __ATOMIC_SEQ_CST);
+	v->domain->event.table->pollers &= ~(UINT64_C(1) << v->id);
+	evtchn_unlock(v->domain);
 }
 
 /*
@@ -293,15 +303,17 @@ void evtchn_poll_end(struct vcpu *v)
  */
 void evtchn_check_pollers(struct domain *d, uint32_t port)
 {
-	uint64_t left = __atomic_load_n(&d->event.table->pollers, __ATOMIC_SEQ_CST);
+	uint64_t left = d->event.table->pollers;
 
 	while (left) {
-		struct vcpu *v = d->vcpu[__builtin_ctzll(left)];
-		uint32_t polls;
+		unsigned id = (unsigned)__builtin_ctzll(left);
+		struct vcpu *v = d->vcpu[id];
+		uint32_t polls = __atomic_load_n(&v->sched.poll_port, __ATOMIC_SEQ_CST);
 
 		left &= left - 1;
-		polls = READ_ONCE(v->sched.poll_port);
-		if (polls == port || polls == POLL_SEVERAL)
+		if (!polls)
+			d->event.table->pollers &= ~(UINT64_C(1) << id);
+		else if (polls == port || polls == POLL_SEVERAL)
 			vcpu_unblock(v); /* ends the poll */
 	}
 }

@@ -34,6 +34,20 @@ static long set_shutdown_code(struct vcpu *v, uint32_t reason)
 }
 
 /*
+ * Since it was decided to wait: an event, the end of the poll (by somebody who was about to end an earlier one, too), or one
+ * of the ports?
+ */
+static bool came_meanwhile(struct vcpu *v, const evtchn_port_t *ports, unsigned n)
+{
+	if (vcpu_something_due(v) || !__atomic_load_n(&v->sched.poll_port, __ATOMIC_SEQ_CST))
+		return true;
+	for (unsigned i = 0; i < n; i++)
+		if (evtchn_port_pending(v->domain, ports[i]))
+			return true;
+	return false;
+}
+
+/*
  * Wait until one of some ports is pending, whether masked or not, or the time has come. Nothing is
  * to be done when something is pending already.
  */
@@ -50,21 +64,18 @@ static long poll(struct vcpu *v, const struct sched_poll *op)
 	for (i = 0; i < op->nr_ports; i++)
 		if (!evtchn_port_usable(v->domain, ports[i]))
 			return -XEN_EINVAL;
-	if (vcpu_upcall_pending(v))
+	if (vcpu_something_due(v))
 		return 0;
 
-	__atomic_store_n(&v->sched.poll_port, op->nr_ports == 1 ? ports[0] : POLL_SEVERAL, __ATOMIC_SEQ_CST);
-	evtchn_poll_begin(v);
+	evtchn_poll_begin(v, op->nr_ports == 1 ? ports[0] : POLL_SEVERAL);
 	if (op->timeout)
 		timer_set(&v->time.poll, op->timeout);
+	else
+		timer_stop(&v->time.poll); /* an earlier poll's */
 	vcpu_sleep(v, VPF_BLOCKED);
-	/* Events from here on wake us; those from before are to be seen now. */
-	for (i = 0; i < op->nr_ports; i++) {
-		if (evtchn_port_pending(v->domain, ports[i])) {
-			vcpu_unblock(v);
-			return 0;
-		}
-	}
+	/* Whatever comes from here on wakes us; what came before is to be seen now. */
+	if (came_meanwhile(v, ports, op->nr_ports))
+		vcpu_unblock(v);
 	return 0;
 }
 

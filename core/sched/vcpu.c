@@ -61,11 +61,8 @@ void sched_vcpu_destroy(struct vcpu *v)
 	vcpu_sleep(v, VPF_PAUSED);
 	cpu_unload(v);
 	sched_forget(v);
-	if (v->sched.poll_port) {
-		v->sched.poll_port = 0;
-		if (v->domain->event.table)
-			evtchn_poll_end(v);
-	}
+	if (v->domain->event.table)
+		evtchn_poll_end(v);
 	if (v->id == 0) {
 		stop_dogs(v->domain);
 		cap_stop(v->domain);
@@ -162,6 +159,11 @@ bool sched_take_deaths(void)
 	       __atomic_exchange_n(&deaths, false, __ATOMIC_ACQ_REL);
 }
 
+bool vcpu_something_due(const struct vcpu *v)
+{
+	return vcpu_upcall_pending(v) || (READ_ONCE(v->arch.nmi_pending) && !v->arch.nmi_masked);
+}
+
 void vcpu_block(struct vcpu *v)
 {
 	struct run_queue *q;
@@ -169,7 +171,7 @@ void vcpu_block(struct vcpu *v)
 	/* Unmasking comes first: an event from here on must wake. */
 	WRITE_ONCE(v->gate.vcpu_info->evtchn_upcall_mask, 0);
 	__atomic_fetch_or(&v->sched.pause_flags, VPF_BLOCKED, __ATOMIC_SEQ_CST);
-	if (vcpu_upcall_pending(v) || (READ_ONCE(v->arch.nmi_pending) && !v->arch.nmi_masked)) {
+	if (vcpu_something_due(v)) {
 		vcpu_wake(v, VPF_BLOCKED);
 		return;
 	}
@@ -183,10 +185,9 @@ void vcpu_unblock(struct vcpu *v)
 {
 	if (!(__atomic_load_n(&v->sched.pause_flags, __ATOMIC_SEQ_CST) & VPF_BLOCKED))
 		return;
-	if (__atomic_exchange_n(&v->sched.poll_port, 0, __ATOMIC_SEQ_CST)) {
-		evtchn_poll_end(v);
-		timer_stop(&v->time.poll);
-	}
+	/* Perhaps not the poll it was seen blocked in, but the next one already: that looks once more (came_meanwhile()). */
+	if (__atomic_load_n(&v->sched.poll_port, __ATOMIC_SEQ_CST))
+		__atomic_store_n(&v->sched.poll_port, 0, __ATOMIC_SEQ_CST);
 	vcpu_wake(v, VPF_BLOCKED);
 }
 

@@ -212,9 +212,53 @@ static long poll_ports(const uint32_t *ports, unsigned n, uint64_t timeout)
 {
 	struct sched_poll op = { .nr_ports = n, .timeout = timeout };
 
-	memcpy(sw_ptr(d, SW_VA), ports, n * sizeof(*ports));
+	if (n)
+		memcpy(sw_ptr(d, SW_VA), ports, n * sizeof(*ports));
 	op.ports.p = (void *)(uintptr_t)SW_VA;
 	return sched_op(v, SCHEDOP_poll, &op, sizeof(op));
+}
+
+/* It is known that @v polls, but it does not sleep yet. */
+static bool about_to_sleep(void)
+{
+	return v->sched.poll_port && !d->event.lock.held;
+}
+
+static bool raise_debug(void)
+{
+	if (!about_to_sleep())
+		return false;
+	evtchn_raise_virq(v, VIRQ_DEBUG);
+	return true;
+}
+
+/* As vcpu_unblock() does for a poll before this one, when it comes that late. */
+static bool end_some_poll(void)
+{
+	if (!about_to_sleep())
+		return false;
+	v->sched.poll_port = 0;
+	return true;
+}
+
+/* Between the decision to sleep and the sleep (the timer is set there) nothing that happens may be slept through. */
+static void polls_see_what_comes_between(void **state)
+{
+	(void)state;
+	bind_debug();
+	sw_run(v);
+	v->gate.vcpu_info->evtchn_upcall_mask = 0;
+	tp.between = raise_debug;
+	assert_int_equal(poll_ports(NULL, 0, time_now() + 1000000), 0);
+	assert_null(tp.between);
+	assert_true(vcpu_upcall_pending(v));
+	assert_int_equal(v->sched.pause_flags, 0);
+
+	v->gate.vcpu_info->evtchn_upcall_mask = 1;
+	tp.between = end_some_poll;
+	assert_int_equal(poll_ports(NULL, 0, time_now() + 1000000), 0);
+	assert_null(tp.between);
+	assert_int_equal(v->sched.pause_flags, 0);
 }
 
 static void polls(void **state)
@@ -582,7 +626,7 @@ int main(void)
 		T(blocks_until_an_event),
 		T(block_sees_what_is_pending),
 		T(masked_channel_does_not_wake),
-		T(polls),
+		T(polls), T(polls_see_what_comes_between),
 		T(shutdown_is_reported_once),
 		T(last_shutdown_leaves_the_loop_idle),
 		T(shutdown_codes),

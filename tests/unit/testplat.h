@@ -76,6 +76,7 @@ struct tp_vcpu {
  * @run: stands for the guest in plat_cpu_run(); NULL: TRAP_KICK at once
  * @idle: called by plat_cpu_idle(); NULL: the clock jumps to the timer's deadline
  * @poll: called by plat_poll(), may be NULL
+ * @between: called by plat_cpu_id() until it says true, that somebody else came in between; may be NULL
  * @cpuid: called by plat_cpuid(); NULL: the native instruction
  * @panic_jmp: where plat_panic() goes (longjmp 1), NULL: it aborts
  * @vcpu_init_error: returned by the next plat_vcpu_init(), then 0 again
@@ -97,6 +98,7 @@ struct testplat {
 	void (*run)(struct vcpu *v, struct trap *t);
 	void (*idle)(void);
 	void (*poll)(void);
+	bool (*between)(void);
 	void (*cpuid)(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 	jmp_buf *panic_jmp;
 	char panic_line[256];

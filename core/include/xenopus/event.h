@@ -65,10 +65,10 @@ bool evtchn_port_pending(struct domain *d, uint32_t port);
 bool evtchn_port_usable(struct domain *d, uint32_t port);
 
 /**
- * evtchn_poll_begin() / evtchn_poll_end() - @v waits (no longer) for ports as v->sched.poll_port
- * says.
+ * evtchn_poll_begin() - @v waits for @port, or POLL_SEVERAL, until somebody sets v->sched.poll_port to 0 (vcpu_unblock());
+ * evtchn_poll_end() - @v goes away.
  */
-void evtchn_poll_begin(struct vcpu *v);
+void evtchn_poll_begin(struct vcpu *v, uint32_t port);
 void evtchn_poll_end(struct vcpu *v);
 
 /**

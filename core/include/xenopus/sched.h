@@ -140,6 +140,8 @@ static inline bool vcpu_flags_runnable(const struct vcpu_sched *s)
 {
 	return !__atomic_load_n(&s->pause_flags, __ATOMIC_ACQUIRE);
 }
+/** vcpu_something_due() - is there an upcall or NMI that @v would take now, were it running? */
+bool vcpu_something_due(const struct vcpu *v);
 /** vcpu_block() - SCHEDOP_block: sleep unless an upcall is pending. */
 void vcpu_block(struct vcpu *v);
 /** vcpu_unblock() - an event arrived for @v: it blocks or polls no longer. */
