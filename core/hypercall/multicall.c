@@ -41,7 +41,8 @@ static inline bool get_entry(struct vcpu *v, uint64_t va, uint64_t *op, struct h
 {
 	const struct multicall_entry *e = guest_reach(v, va, sizeof(*e));
 
-	if (unlikely(!e))
+	/* A list may begin anywhere, a structure of the core's may not. */
+	if (unlikely(!e || va % _Alignof(struct multicall_entry)))
 		return read_entry(v, va, op, a);
 	*op = READ_ONCE(e->op);
 #pragma GCC unroll 6

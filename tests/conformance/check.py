@@ -22,7 +22,8 @@ OPTIONS = ['--memory', '64']
 # Some have a subject that needs more.
 MORE = {'conformance-smp': ['--vcpus', '4'], 'conformance-stale': ['--vcpus', '4'],
         'conformance-reuse': ['--vcpus', '2'],
-        'hostile-chaos': ['--vcpus', '4', '--pcpus', '2', '--audit', '401']}
+        'hostile-chaos': ['--vcpus', '4', '--pcpus', '2', '--audit', '401'],
+        'hostile-storm': ['--vcpus', '4', '--pcpus', '2', '--audit', '401']}
 BROKEN = re.compile(r'(Address|Leak|Thread)Sanitizer|runtime error:|assertion|Assertion|: BUG\b|Aborted|mm audit|panic')
 
 
