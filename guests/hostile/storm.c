@@ -301,7 +301,7 @@ static long records(struct cpu *c)
 		/* Not its own: this kernel looks for that of the first in shared_info. */
 		info->mfn = any_place(c);
 		info->offset = rnd(c, 4) ? (uint32_t)rnd(c, 512) * 8 : (uint32_t)random_number();
-		return HC3(vcpu_op, VCPUOP_register_vcpu_info, c->id ? (rnd(c, 64) ? victim : c->id) : victim, info);
+		return HC3(vcpu_op, VCPUOP_register_vcpu_info, c->id && !rnd(c, 16) ? c->id : victim, info);
 	case 1:
 	case 2:
 		*area = rnd(c, 8) ? some_va(c) : 0;
@@ -576,8 +576,25 @@ static void work(struct cpu *c)
 	__atomic_store_n(&c->finished, true, __ATOMIC_RELEASE);
 }
 
+/* An upcall, when somebody wrote to the mask: it goes on with the mask set. */
+void storm_upcall(void);
+__asm__(".text\n"
+	"storm_upcall:\n\t"
+	"andq $~0x200, 32(%rsp)\n\t"
+	"pop %rcx\n\t"
+	"pop %r11\n\t"
+	"push $0\n\t"
+	"push %rcx\n\t"
+	"push %r11\n\t"
+	"push %rax\n\t"
+	"mov $23, %eax\n\t" /* iret */
+	"syscall\n");
+
 static void __attribute__((noreturn)) secondary(unsigned cpu)
 {
+	struct callback_register upcall = { .type = CALLBACKTYPE_event, .address = (uint64_t)storm_upcall };
+
+	HC2(callback_op, CALLBACKOP_register, &upcall);
 	work(&cpus[cpu]);
 	for (;;)
 		HC3(vcpu_op, VCPUOP_down, cpu, 0);
