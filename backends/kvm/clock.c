@@ -169,6 +169,9 @@ void plat_cpu_idle(void)
 	if (!atomic_exchange(&p->kicked, false))
 		ppoll(NULL, 0, NULL, &old);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	/* The round that follows looks at everything: whoever is still loaded need not leave KVM_RUN for it again. */
+	if (p->loaded)
+		p->loaded->run->immediate_exit = 0;
 	atomic_store(&p->kicked, false);
 }
 

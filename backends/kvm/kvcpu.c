@@ -259,7 +259,11 @@ void plat_cpu_switch(struct vcpu *from, struct vcpu *to)
 		k->vcpu = to;
 		/* Its tagged TLB entries may be older than flushes that spared it while it was off. */
 		k->flush_seen = atomic_load(&p->flush_gen) - 1;
-		/* A kick since the last exit went to the one that was loaded then; on_kick() finds @k from here on. */
+		/*
+		 * A kick since the last exit went to the one that was loaded then; on_kick() finds @k from here on. What @k
+		 * was told when it was loaded last is over.
+		 */
+		k->run->immediate_exit = 0;
 		atomic_signal_fence(memory_order_seq_cst);
 		if (atomic_load(&p->kicked))
 			k->run->immediate_exit = 1;
