@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* `xenopus console`: the terminal as the console of a domain that runs elsewhere. Ctrl-] leaves, the domain goes on. */
+/* `xenopus console`: the terminal as the console of a domain that runs elsewhere. Ctrl-] leaves,
+ * the domain goes on. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -88,19 +89,27 @@ int cmd_console(int argc, char **argv)
 	g_autofree char *type = NULL;
 	gint number = 0;
 	const GOptionEntry more[] = {
-		{ "type", 't', 0, G_OPTION_ARG_STRING, &type, "Kind of console: pv, the only one", "TYPE" },
+		{ "type", 't', 0, G_OPTION_ARG_STRING, &type, "Kind of console: pv, the only one",
+		  "TYPE" },
 		{ "num", 'n', 0, G_OPTION_ARG_INT, &number, "Which console: 0, the only one", "N" },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
-	struct verb v = { .arguments = "DOMAIN", .summary = "Attaches the terminal to a domain's console, which shows its "
-			  "last 64 KiB first.\nCtrl-] leaves, and the domain runs on.", .min = 1, .max = 1, .more = more };
+	struct verb v = { .arguments = "DOMAIN",
+			  .summary = "Attaches the terminal to a domain's console, which shows its "
+				     "last 64 KiB first.\nCtrl-] leaves, and the domain runs on.",
+			  .min = 1,
+			  .max = 1,
+			  .more = more };
 	int status = verb_parse(&v, argc, argv);
 	g_autoptr(JsonNode) result = NULL;
 
 	if (!status && type && strcmp(type, "pv"))
-		status = cmd_error(STATUS_USAGE, "console of type '%s': a PV domain has one of type pv only", type);
+		status = cmd_error(STATUS_USAGE,
+				   "console of type '%s': a PV domain has one of type pv only",
+				   type);
 	if (!status && number)
-		status = cmd_error(STATUS_USAGE, "console number %d: a domain has one console, 0", number);
+		status = cmd_error(STATUS_USAGE, "console number %d: a domain has one console, 0",
+				   number);
 	if (!status)
 		status = verb_connect(&v);
 	if (status)

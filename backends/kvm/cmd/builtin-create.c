@@ -18,14 +18,21 @@ int cmd_create(int argc, char **argv)
 	const GOptionEntry more[] = {
 		{ "console", 'c', 0, G_OPTION_ARG_NONE, &console, "Attach to its console", NULL },
 		{ "paused", 'p', 0, G_OPTION_ARG_NONE, &paused, "Leave it paused", NULL },
-		{ "dryrun", 'n', 0, G_OPTION_ARG_NONE, &dry, "Only print, as JSON, what would be asked for", NULL },
-		{ "quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "Say nothing unless something is wrong", NULL },
-		{ "defconfig", 'f', 0, G_OPTION_ARG_FILENAME, &defconfig, "The configuration file", "FILE" },
+		{ "dryrun", 'n', 0, G_OPTION_ARG_NONE, &dry,
+		  "Only print, as JSON, what would be asked for", NULL },
+		{ "quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet,
+		  "Say nothing unless something is wrong", NULL },
+		{ "defconfig", 'f', 0, G_OPTION_ARG_FILENAME, &defconfig, "The configuration file",
+		  "FILE" },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
-	struct verb v = { .arguments = "FILE [KEY=VALUE...]", .summary = "Creates a domain from a configuration file as "
-			  "xl.cfg(5) describes it. What follows\nthe file is read as further lines of it, and counts "
-			  "where both say something.", .max = 64, .more = more };
+	struct verb v = { .arguments = "FILE [KEY=VALUE...]",
+			  .summary = "Creates a domain from a configuration file as "
+				     "xl.cfg(5) describes it. What follows\nthe file is read as "
+				     "further lines of it, and counts "
+				     "where both say something.",
+			  .max = 64,
+			  .more = more };
 	int status = verb_parse(&v, argc, argv);
 	g_autoptr(JsonNode) result = NULL, attached = NULL;
 	g_autoptr(GError) error = NULL;
@@ -39,7 +46,9 @@ int cmd_create(int argc, char **argv)
 	/* As xl does: the first argument is the file unless it sets a key, or -f has said which. */
 	file = defconfig ? defconfig : v.nr_args && !strchr(v.args[0], '=') ? v.args[0] : NULL;
 	if (!file)
-		return cmd_error(STATUS_USAGE, "the configuration file is missing: xenopus create %s", v.arguments);
+		return cmd_error(STATUS_USAGE,
+				 "the configuration file is missing: xenopus create %s",
+				 v.arguments);
 	more_lines = v.args + (file == v.args[0]);
 	params = xlcfg_read(file, more_lines, warn, &error);
 	if (!params)
@@ -66,7 +75,8 @@ int cmd_create(int argc, char **argv)
 	}
 	verb_print_json(&v, result);
 	if (console) {
-		g_autofree char *id = g_strdup_printf("%d", (int)verb_int(json_node_get_object(result), "id"));
+		g_autofree char *id =
+			g_strdup_printf("%d", (int)verb_int(json_node_get_object(result), "id"));
 
 		fflush(stdout);
 		attached = verb_call(&v, "domain.console", verb_domain(id));

@@ -9,7 +9,8 @@
 
 #define ONE "DOMAIN"
 
-static int simple(int argc, char **argv, const char *summary, const char *method, const GOptionEntry *more)
+static int simple(int argc, char **argv, const char *summary, const char *method,
+		  const GOptionEntry *more)
 {
 	struct verb v = { .arguments = ONE, .summary = summary, .min = 1, .max = 1, .more = more };
 	int status = verb_open(&v, argc, argv);
@@ -19,7 +20,8 @@ static int simple(int argc, char **argv, const char *summary, const char *method
 
 int cmd_pause(int argc, char **argv)
 {
-	return simple(argc, argv, "Stops a domain's virtual CPUs until it is unpaused.", "domain.pause", NULL);
+	return simple(argc, argv, "Stops a domain's virtual CPUs until it is unpaused.",
+		      "domain.pause", NULL);
 }
 
 int cmd_unpause(int argc, char **argv)
@@ -31,11 +33,13 @@ int cmd_destroy(int argc, char **argv)
 {
 	gboolean force = FALSE; /* xl's leave to end domain 0, which there is not */
 	const GOptionEntry more[] = {
-		{ "force", 'f', 0, G_OPTION_ARG_NONE, &force, "Taken as xl takes it; no domain needs it here", NULL },
+		{ "force", 'f', 0, G_OPTION_ARG_NONE, &force,
+		  "Taken as xl takes it; no domain needs it here", NULL },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
 
-	return simple(argc, argv, "Ends a domain at once, as if its power were cut.", "domain.destroy", more);
+	return simple(argc, argv, "Ends a domain at once, as if its power were cut.",
+		      "domain.destroy", more);
 }
 
 /* A power-off or reboot that the guest is asked for, and perhaps waited for. */
@@ -53,7 +57,8 @@ static bool wait_for(struct verb *v, gint64 id)
 		}
 		o = json_object_get_object_member(json_node_get_object(root), "params");
 		what = verb_text(o, "event");
-		if (verb_int(o, "id") == id && (!strcmp(what, "shutdown") || !strcmp(what, "destroyed")))
+		if (verb_int(o, "id") == id &&
+		    (!strcmp(what, "shutdown") || !strcmp(what, "destroyed")))
 			return true;
 	}
 }
@@ -61,12 +66,14 @@ static bool wait_for(struct verb *v, gint64 id)
 static JsonObject *first(JsonNode *array)
 {
 	return JSON_NODE_HOLDS_ARRAY(array) && json_array_get_length(json_node_get_array(array)) ?
-	       json_array_get_object_element(json_node_get_array(array), 0) : NULL;
+		       json_array_get_object_element(json_node_get_array(array), 0) :
+		       NULL;
 }
 
 static bool ask(struct verb *v, const char *word, const char *how, gboolean wait)
 {
-	g_autoptr(JsonNode) list = verb_call(v, "domain.list", verb_domain(word)), subscribed = NULL, result = NULL;
+	g_autoptr(JsonNode) list = verb_call(v, "domain.list", verb_domain(word)),
+			    subscribed = NULL, result = NULL;
 	JsonObject *params;
 	gint64 id;
 
@@ -76,7 +83,8 @@ static bool ask(struct verb *v, const char *word, const char *how, gboolean wait
 	if (wait && !(subscribed = verb_call(v, "events.subscribe", NULL)))
 		return false;
 	if (!v->json)
-		fprintf(stderr, "%s domain %d\n", strcmp(how, "reboot") ? "Shutting down" : "Rebooting", (int)id);
+		fprintf(stderr, "%s domain %d\n",
+			strcmp(how, "reboot") ? "Shutting down" : "Rebooting", (int)id);
 	params = json_object_new();
 	json_object_set_int_member(params, "domain", id);
 	json_object_set_string_member(params, "how", how);
@@ -137,7 +145,10 @@ int cmd_reboot(int argc, char **argv)
 
 int cmd_rename(int argc, char **argv)
 {
-	struct verb v = { .arguments = "DOMAIN NEW-NAME", .summary = "Gives a domain another name.", .min = 2, .max = 2 };
+	struct verb v = { .arguments = "DOMAIN NEW-NAME",
+			  .summary = "Gives a domain another name.",
+			  .min = 2,
+			  .max = 2 };
 	int status = verb_open(&v, argc, argv);
 	JsonObject *params;
 
@@ -156,7 +167,9 @@ static int memory(int argc, char **argv, const char *summary, const char *method
 	uint64_t kib = 0;
 
 	if (!status && !words_memory(v.args[1], &kib))
-		status = cmd_error(STATUS_USAGE, "memory of '%s': give MiB, or a number with k, m, g or t", v.args[1]);
+		status = cmd_error(STATUS_USAGE,
+				   "memory of '%s': give MiB, or a number with k, m, g or t",
+				   v.args[1]);
 	if (!status)
 		status = verb_connect(&v);
 	if (status)
@@ -174,19 +187,24 @@ int cmd_mem_set(int argc, char **argv)
 
 int cmd_mem_max(int argc, char **argv)
 {
-	return memory(argc, argv, "Sets the most memory that a domain may have.", "domain.set-max-memory");
+	return memory(argc, argv, "Sets the most memory that a domain may have.",
+		      "domain.set-max-memory");
 }
 
 int cmd_vcpu_set(int argc, char **argv)
 {
-	gboolean ignore = FALSE; /* xl wants it for more than the host has; here that is always allowed */
+	/* xl wants it for more than the host has; here that is always allowed. */
+	gboolean ignore = FALSE;
 	const GOptionEntry more[] = {
-		{ "ignore-host", 'i', 0, G_OPTION_ARG_NONE, &ignore, "Taken as xl takes it; more than the machine has are "
-		  "fine anyway", NULL },
+		{ "ignore-host", 'i', 0, G_OPTION_ARG_NONE, &ignore,
+		  "Taken as xl takes it; more than the machine has are fine anyway", NULL },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
-	struct verb v = { .arguments = "DOMAIN N", .summary = "Asks a domain's kernel to use so many virtual CPUs.",
-			  .min = 2, .max = 2, .more = more };
+	struct verb v = { .arguments = "DOMAIN N",
+			  .summary = "Asks a domain's kernel to use so many virtual CPUs.",
+			  .min = 2,
+			  .max = 2,
+			  .more = more };
 	int status = verb_parse(&v, argc, argv);
 	JsonObject *params;
 	uint64_t n = 0;
@@ -204,7 +222,9 @@ int cmd_vcpu_set(int argc, char **argv)
 
 int cmd_sysrq(int argc, char **argv)
 {
-	struct verb v = { .arguments = "DOMAIN LETTER", .summary = "Sends a domain's kernel a magic SysRq key.", .min = 2,
+	struct verb v = { .arguments = "DOMAIN LETTER",
+			  .summary = "Sends a domain's kernel a magic SysRq key.",
+			  .min = 2,
 			  .max = 2 };
 	int status = verb_open(&v, argc, argv);
 	JsonObject *params;
@@ -218,8 +238,10 @@ int cmd_sysrq(int argc, char **argv)
 
 int cmd_trigger(int argc, char **argv)
 {
-	struct verb v = { .arguments = "DOMAIN nmi [VCPU]", .summary = "Raises an NMI in a virtual CPU of a domain.",
-			  .min = 2, .max = 3 };
+	struct verb v = { .arguments = "DOMAIN nmi [VCPU]",
+			  .summary = "Raises an NMI in a virtual CPU of a domain.",
+			  .min = 2,
+			  .max = 3 };
 	int status = verb_parse(&v, argc, argv);
 	JsonObject *params;
 	uint64_t vcpu = 0;
@@ -238,8 +260,11 @@ int cmd_trigger(int argc, char **argv)
 
 int cmd_dump_core(int argc, char **argv)
 {
-	struct verb v = { .arguments = "DOMAIN FILE", .summary = "Writes a domain's memory and registers to an ELF core "
-			  "file, which must not exist yet.", .min = 2, .max = 2 };
+	struct verb v = { .arguments = "DOMAIN FILE",
+			  .summary = "Writes a domain's memory and registers to an ELF core "
+				     "file, which must not exist yet.",
+			  .min = 2,
+			  .max = 2 };
 	int status = verb_open(&v, argc, argv);
 	g_autofree char *path = NULL;
 	JsonObject *params;
@@ -252,7 +277,8 @@ int cmd_dump_core(int argc, char **argv)
 	return verb_finish(&v, "domain.dump-core", params);
 }
 
-static int look_up(int argc, char **argv, const char *arguments, const char *summary, const char *member)
+static int look_up(int argc, char **argv, const char *arguments, const char *summary,
+		   const char *member)
 {
 	struct verb v = { .arguments = arguments, .summary = summary, .min = 1, .max = 1 };
 	int status = verb_open(&v, argc, argv);

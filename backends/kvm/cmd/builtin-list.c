@@ -7,7 +7,7 @@
 #include <xenopus/words.h>
 #include "verb.h"
 
-#define SOME     "[DOMAIN...]"
+#define SOME	 "[DOMAIN...]"
 #define SOME_MAX 1024
 
 static void each(JsonNode *list, void (*fn)(JsonObject *o))
@@ -18,7 +18,8 @@ static void each(JsonNode *list, void (*fn)(JsonObject *o))
 		fn(json_array_get_object_element(a, i));
 }
 
-/* The answers about each of the domains that were named, as one; about all if none was. NULL after a line. */
+/* The answers about each of the domains that were named, as one; about all if none was. NULL after
+ * a line. */
 static JsonNode *gather(struct verb *v, const char *method)
 {
 	JsonArray *all;
@@ -34,12 +35,14 @@ static JsonNode *gather(struct verb *v, const char *method)
 			return NULL;
 		}
 		for (guint n = 0; n < json_array_get_length(json_node_get_array(one)); n++)
-			json_array_add_element(all, json_array_dup_element(json_node_get_array(one), n));
+			json_array_add_element(all,
+					       json_array_dup_element(json_node_get_array(one), n));
 	}
 	return json_node_init_array(json_node_alloc(), all);
 }
 
-/* A table: header (NULL: none), then one line for each element of the answer. @v: with options already taken. */
+/* A table: header (NULL: none), then one line for each element of the answer. @v: with options
+ * already taken. */
 static int show(struct verb *v, const char *method, const char *header, void (*row)(JsonObject *o))
 {
 	int status = verb_connect(v);
@@ -78,10 +81,13 @@ int cmd_list(int argc, char **argv)
 {
 	gboolean details = FALSE;
 	const GOptionEntry more[] = {
-		{ "long", 'l', 0, G_OPTION_ARG_NONE, &details, "All that is known of them, which is JSON", NULL },
+		{ "long", 'l', 0, G_OPTION_ARG_NONE, &details,
+		  "All that is known of them, which is JSON", NULL },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
-	struct verb v = { .arguments = SOME, .summary = "Lists all domains, or those named.", .max = SOME_MAX,
+	struct verb v = { .arguments = SOME,
+			  .summary = "Lists all domains, or those named.",
+			  .max = SOME_MAX,
 			  .more = more };
 	int status = verb_parse(&v, argc, argv);
 
@@ -108,7 +114,8 @@ static void vcpu_row(JsonObject *o)
 
 int cmd_vcpu_list(int argc, char **argv)
 {
-	struct verb v = { .arguments = SOME, .summary = "Lists the virtual CPUs of all domains, or of those named.",
+	struct verb v = { .arguments = SOME,
+			  .summary = "Lists the virtual CPUs of all domains, or of those named.",
 			  .max = SOME_MAX };
 	int status = verb_parse(&v, argc, argv);
 
@@ -119,8 +126,8 @@ static void uptime_row(JsonObject *o)
 {
 	char row[TABLE_ROW];
 
-	table_uptime(verb_text(o, "name"), (unsigned)verb_int(o, "id"), (uint64_t)verb_int(o, "uptime_s"), row,
-		     sizeof(row));
+	table_uptime(verb_text(o, "name"), (unsigned)verb_int(o, "id"),
+		     (uint64_t)verb_int(o, "uptime_s"), row, sizeof(row));
 	puts(row);
 }
 
@@ -128,26 +135,32 @@ static void short_uptime_row(JsonObject *o)
 {
 	uint64_t up = (uint64_t)verb_int(o, "uptime_s"), days = up / 86400;
 	time_t now = time(NULL);
-	g_autofree char *past = days ? g_strdup_printf("%" G_GUINT64_FORMAT " day%s, ", days, days > 1 ? "s" : "") :
-				       g_strdup("");
+	g_autofree char *past =
+		days ? g_strdup_printf("%" G_GUINT64_FORMAT " day%s, ", days, days > 1 ? "s" : "") :
+		       g_strdup("");
 	struct tm tm;
 	char clock[16] = "";
 
 	if (localtime_r(&now, &tm))
 		strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
-	printf(" %s up %s%2u:%02u, %s (%u)\n", clock, past, (unsigned)(up / 3600 % 24), (unsigned)(up / 60 % 60),
-	       verb_text(o, "name"), (unsigned)verb_int(o, "id"));
+	printf(" %s up %s%2u:%02u, %s (%u)\n", clock, past, (unsigned)(up / 3600 % 24),
+	       (unsigned)(up / 60 % 60), verb_text(o, "name"), (unsigned)verb_int(o, "id"));
 }
 
 int cmd_uptime(int argc, char **argv)
 {
 	gboolean brief = FALSE;
 	const GOptionEntry more[] = {
-		{ "short", 's', 0, G_OPTION_ARG_NONE, &brief, "A line as uptime(1) prints it, without a header", NULL },
+		{ "short", 's', 0, G_OPTION_ARG_NONE, &brief,
+		  "A line as uptime(1) prints it, without a header", NULL },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
-	struct verb v = { .arguments = SOME, .summary = "Tells how long domains have been up since they were last started.",
-			  .max = SOME_MAX, .more = more };
+	struct verb v = {
+		.arguments = SOME,
+		.summary = "Tells how long domains have been up since they were last started.",
+		.max = SOME_MAX,
+		.more = more
+	};
 	int status = verb_parse(&v, argc, argv);
 
 	if (status)
@@ -158,7 +171,8 @@ int cmd_uptime(int argc, char **argv)
 
 int cmd_info(int argc, char **argv)
 {
-	struct verb v = { .arguments = "[NAME]", .summary = "Tells about the machine, or only the value of one line.",
+	struct verb v = { .arguments = "[NAME]",
+			  .summary = "Tells about the machine, or only the value of one line.",
 			  .max = 1 };
 	int status = verb_open(&v, argc, argv);
 	g_autoptr(JsonNode) info = status ? NULL : verb_call(&v, "machine.info", NULL);
@@ -171,8 +185,10 @@ int cmd_info(int argc, char **argv)
 	if (!info)
 		return status ? status : STATUS_FAILED;
 	if (only && !json_object_has_member(json_node_get_object(info), only))
-		return cmd_error(STATUS_USAGE, "there is no '%s' among what is told about a machine", only);
-	if (verb_print_json(&v, only ? json_object_get_member(json_node_get_object(info), only) : info))
+		return cmd_error(STATUS_USAGE,
+				 "there is no '%s' among what is told about a machine", only);
+	if (verb_print_json(&v,
+			    only ? json_object_get_member(json_node_get_object(info), only) : info))
 		return STATUS_OK;
 	json_object_iter_init_ordered(&iter, json_node_get_object(info));
 	while (json_object_iter_next_ordered(&iter, &name, &node)) {
@@ -201,7 +217,8 @@ static int print_lines(const struct verb *v, JsonNode *lines)
 
 int cmd_dmesg(int argc, char **argv)
 {
-	struct verb v = { .arguments = "", .summary = "Prints the last lines of the hypervisor's log." };
+	struct verb v = { .arguments = "",
+			  .summary = "Prints the last lines of the hypervisor's log." };
 	int status = verb_open(&v, argc, argv);
 	g_autoptr(JsonNode) lines = status ? NULL : verb_call(&v, "machine.log", NULL);
 
@@ -213,8 +230,12 @@ int cmd_dmesg(int argc, char **argv)
 
 int cmd_debug_keys(int argc, char **argv)
 {
-	struct verb v = { .arguments = "KEYS", .summary = "Asks the hypervisor what each of the keys stands for; h lists "
-			  "them.", .min = 1, .max = 1 };
+	struct verb v = { .arguments = "KEYS",
+			  .summary =
+				  "Asks the hypervisor what each of the keys stands for; h lists "
+				  "them.",
+			  .min = 1,
+			  .max = 1 };
 	int status = verb_open(&v, argc, argv);
 	g_autoptr(JsonNode) lines = NULL;
 	JsonObject *params;

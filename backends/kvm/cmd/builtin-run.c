@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* `xenopus run [options] KERNEL [-- kernel arguments]`: a machine and one domain in the foreground. */
+/* `xenopus run [options] KERNEL [-- kernel arguments]`: a machine and one domain in the foreground.
+ */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,8 +36,11 @@ static const GOptionEntry entries[] = {
 	{ "verbose", 'v', 0, G_OPTION_ARG_NONE, &opt.verbose,
 	  "Tell about host, kernel image and domain (log level info)", NULL },
 	{ "gdb", 0, 0, G_OPTION_ARG_INT, &opt.gdb,
-	  "Let gdb look at the hypervisor, for --home=metal on this port of localhost (" GDB_PORT ")", "PORT" },
-	{ "paused", 0, 0, G_OPTION_ARG_NONE, &opt.paused, "With --gdb: do not start before gdb says so", NULL },
+	  "Let gdb look at the hypervisor, for --home=metal on this port of localhost (" GDB_PORT
+	  ")",
+	  "PORT" },
+	{ "paused", 0, 0, G_OPTION_ARG_NONE, &opt.paused,
+	  "With --gdb: do not start before gdb says so", NULL },
 	{ "no-attendant", 0, 0, G_OPTION_ARG_NONE, &opt.no_attendant,
 	  "No second host thread that answers hypercalls where exits are slow", NULL },
 	{ "no-cache", 0, 0, G_OPTION_ARG_NONE, &opt.no_cache,
@@ -66,7 +70,8 @@ static void complete_gdb_option(int argc, char **argv)
 static int check_options(void)
 {
 	if (!set_log_level())
-		return cmd_error(STATUS_USAGE, "unknown log level '%s': use error, warn, info or debug",
+		return cmd_error(STATUS_USAGE,
+				 "unknown log level '%s': use error, warn, info or debug",
 				 opt.log_level);
 	if (opt.home && strcmp(opt.home, "kvm") && strcmp(opt.home, "metal"))
 		return cmd_error(STATUS_USAGE, "unknown home '%s': use kvm or metal", opt.home);
@@ -75,9 +80,11 @@ static int check_options(void)
 	if (opt.gdb < 0 || opt.gdb > 65535)
 		return cmd_error(STATUS_USAGE, "port %d for gdb: give 1 to 65535", opt.gdb);
 	if (opt.audit < 0)
-		return cmd_error(STATUS_USAGE, "an audit every %d hypercalls: give 1 or more", opt.audit);
+		return cmd_error(STATUS_USAGE, "an audit every %d hypercalls: give 1 or more",
+				 opt.audit);
 	if (opt.pcpus < 0 || opt.pcpus > MAX_PCPUS)
-		return cmd_error(STATUS_USAGE, "%d physical CPUs: give 1 to %d", opt.pcpus, MAX_PCPUS);
+		return cmd_error(STATUS_USAGE, "%d physical CPUs: give 1 to %d", opt.pcpus,
+				 MAX_PCPUS);
 	if (opt.paused && !opt.gdb)
 		return cmd_error(STATUS_USAGE, "--paused waits for gdb: give --gdb, too");
 	return options_choose_sched(opt.sched);
@@ -85,7 +92,8 @@ static int check_options(void)
 
 bool run_kernel(struct run *r, GError **error)
 {
-	if (!load_wait(&r->load, error) || !loader_check_features(&r->load.kernel, CORE_NOTE_FEATURES, error))
+	if (!load_wait(&r->load, error) ||
+	    !loader_check_features(&r->load.kernel, CORE_NOTE_FEATURES, error))
 		return false;
 	if (r->verbose)
 		loader_dump(&r->load.kernel, stderr);
@@ -122,7 +130,9 @@ static int run_somewhere(struct run *r)
 		return run_hosted(r);
 	if (opt.home || opt.kvm)
 		return cmd_error(STATUS_FAILED, "%s", error->message);
-	cmd_note("no KVM, so the machine is emulated by QEMU, which takes longer (--home=metal): %s", error->message);
+	cmd_note(
+		"no KVM, so the machine is emulated by QEMU, which takes longer (--home=metal): %s",
+		error->message);
 	return run_metal(r);
 }
 
@@ -135,10 +145,12 @@ int cmd_run(int argc, char **argv)
 	r.started_ns = clock_ns();
 	g_set_prgname("xenopus run");
 	complete_gdb_option(argc, argv);
-	status = options_parse(argc, argv, "Runs a Xen PV kernel (bzImage or ELF) as a domain of this process, or on an "
-			       "emulated machine.\nKERNEL may be a configuration file of xl's (*.cfg), too. "
-			       "Its console is this terminal; Ctrl-] leaves and destroys the domain.",
-			       entries, &r.domain);
+	status = options_parse(
+		argc, argv,
+		"Runs a Xen PV kernel (bzImage or ELF) as a domain of this process, or on an "
+		"emulated machine.\nKERNEL may be a configuration file of xl's (*.cfg), too. "
+		"Its console is this terminal; Ctrl-] leaves and destroys the domain.",
+		entries, &r.domain);
 	if (!status)
 		status = check_options();
 	if (!status && run_is_config(r.domain.kernel))
@@ -153,7 +165,8 @@ int cmd_run(int argc, char **argv)
 	r.attendant = !opt.no_attendant;
 	r.paused = opt.paused;
 	r.gdb_port = opt.gdb;
-	r.pcpus = opt.pcpus ? (unsigned)opt.pcpus : MIN((unsigned)r.domain.vcpus, machine_host_cpus());
+	r.pcpus = opt.pcpus ? (unsigned)opt.pcpus :
+			      MIN((unsigned)r.domain.vcpus, machine_host_cpus());
 	if (!options_open_initrd(&r.domain, &r.initrd, &error))
 		return cmd_error(STATUS_FAILED, "%s", error->message);
 	load_start(&r.load, r.domain.kernel, !opt.no_cache);

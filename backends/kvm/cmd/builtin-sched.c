@@ -10,12 +10,18 @@ int cmd_vcpu_pin(int argc, char **argv)
 {
 	gboolean force = FALSE;
 	const GOptionEntry more[] = {
-		{ "force", 'f', 0, G_OPTION_ARG_NONE, &force, "Taken as xl takes it; no pinning needs it here", NULL },
+		{ "force", 'f', 0, G_OPTION_ARG_NONE, &force,
+		  "Taken as xl takes it; no pinning needs it here", NULL },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
-	struct verb v = { .arguments = "DOMAIN VCPU|all CPUS|all [all]", .summary = "Says on which physical CPUs a virtual "
-			  "CPU may run: numbers and ranges, as in 0-2,5. It prefers none of them (xl's soft affinity is\n"
-			  "always all).", .min = 3, .max = 4, .more = more };
+	struct verb v = { .arguments = "DOMAIN VCPU|all CPUS|all [all]",
+			  .summary = "Says on which physical CPUs a virtual "
+				     "CPU may run: numbers and ranges, as in 0-2,5. It prefers "
+				     "none of them (xl's soft affinity is\n"
+				     "always all).",
+			  .min = 3,
+			  .max = 4,
+			  .more = more };
 	int status = verb_parse(&v, argc, argv);
 	JsonObject *params;
 	guint64 vcpu = 0;
@@ -27,8 +33,11 @@ int cmd_vcpu_pin(int argc, char **argv)
 	if (!all && !g_ascii_string_to_unsigned(v.args[1], 10, 0, 63, &vcpu, NULL))
 		return cmd_error(STATUS_USAGE, "virtual CPU '%s': give 0 to 63, or all", v.args[1]);
 	if (v.nr_args == 4 && strcmp(v.args[3], "all") && strcmp(v.args[3], "-"))
-		return cmd_error(STATUS_USAGE, "soft affinity '%s': virtual CPUs prefer no CPU here: give all, or leave it "
-				 "out", v.args[3]);
+		return cmd_error(STATUS_USAGE,
+				 "soft affinity '%s': virtual CPUs prefer no CPU here: give all, "
+				 "or leave it "
+				 "out",
+				 v.args[3]);
 	status = verb_connect(&v);
 	if (status)
 		return status;
@@ -77,7 +86,8 @@ static int show(struct verb *v, const struct scheduler *s, JsonObject *params)
 	return STATUS_OK;
 }
 
-static const char *const numbers[] = { "weight", "cap", "warp_us", "warp_limit_us", "unwarp_us", "vcpu" };
+static const char *const numbers[] = { "weight",	"cap",	     "warp_us",
+				       "warp_limit_us", "unwarp_us", "vcpu" };
 
 /* What was given; of the numbers those that were not are -1. */
 struct settings {
@@ -85,9 +95,13 @@ struct settings {
 	char *domain, *warp;
 };
 
-#define NOTHING_SET { .n = { -1, -1, -1, -1, -1, -1 } }
+#define NOTHING_SET                             \
+	{                                       \
+		.n = { -1, -1, -1, -1, -1, -1 } \
+	}
 
-static int show_or_set(int argc, char **argv, const struct scheduler *s, struct settings *set, struct verb *v)
+static int show_or_set(int argc, char **argv, const struct scheduler *s, struct settings *set,
+		       struct verb *v)
 {
 	int status = verb_parse(v, argc, argv);
 	g_autofree char *domain = set->domain, *warp = set->warp;
@@ -117,12 +131,20 @@ static int show_or_set(int argc, char **argv, const struct scheduler *s, struct 
 	return verb_finish(v, "domain.set-scheduling", params);
 }
 
-#define OPTION_DOMAIN(set) { "domain", 'd', 0, G_OPTION_ARG_STRING, &(set).domain, "Only this domain", "DOMAIN" }
-#define OPTION_WEIGHT(set) \
-	{ "weight", 'w', 0, G_OPTION_ARG_INT, &(set).n[0], "Its share beside others, 1 to 65535 (256)", "N" }
-#define OPTION_CAP(set) \
-	{ "cap", 'c', 0, G_OPTION_ARG_INT, &(set).n[1], \
-	  "The most it gets, in percent of a physical CPU; 0: no limit", "PERCENT" }
+#define OPTION_DOMAIN(set)                                                                         \
+	{                                                                                          \
+		"domain", 'd', 0, G_OPTION_ARG_STRING, &(set).domain, "Only this domain", "DOMAIN" \
+	}
+#define OPTION_WEIGHT(set)                                               \
+	{                                                                \
+		"weight", 'w', 0, G_OPTION_ARG_INT, &(set).n[0],         \
+			"Its share beside others, 1 to 65535 (256)", "N" \
+	}
+#define OPTION_CAP(set)                                                                          \
+	{                                                                                        \
+		"cap", 'c', 0, G_OPTION_ARG_INT, &(set).n[1],                                    \
+			"The most it gets, in percent of a physical CPU; 0: no limit", "PERCENT" \
+	}
 
 int cmd_sched_bvt(int argc, char **argv)
 {
@@ -132,14 +154,19 @@ int cmd_sched_bvt(int argc, char **argv)
 		OPTION_DOMAIN(set),
 		OPTION_WEIGHT(set),
 		OPTION_CAP(set),
-		{ "warp", 'W', 0, G_OPTION_ARG_STRING, &set.warp, "May it borrow when it wakes: on or off", "WORD" },
-		{ "warp-value", 'o', 0, G_OPTION_ARG_INT, &set.n[2], "How much, in microseconds", "US" },
-		{ "warp-limit", 'l', 0, G_OPTION_ARG_INT, &set.n[3], "For how long at most; 0: any time", "US" },
-		{ "unwarp", 'u', 0, G_OPTION_ARG_INT, &set.n[4], "And not again for how long", "US" },
+		{ "warp", 'W', 0, G_OPTION_ARG_STRING, &set.warp,
+		  "May it borrow when it wakes: on or off", "WORD" },
+		{ "warp-value", 'o', 0, G_OPTION_ARG_INT, &set.n[2], "How much, in microseconds",
+		  "US" },
+		{ "warp-limit", 'l', 0, G_OPTION_ARG_INT, &set.n[3],
+		  "For how long at most; 0: any time", "US" },
+		{ "unwarp", 'u', 0, G_OPTION_ARG_INT, &set.n[4], "And not again for how long",
+		  "US" },
 		{ "vcpu", 'v', 0, G_OPTION_ARG_INT, &set.n[5], "Only this virtual CPU", "N" },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
-	struct verb v = { .arguments = "", .summary = "Shows or sets what the scheduler bvt knows of domains.",
+	struct verb v = { .arguments = "",
+			  .summary = "Shows or sets what the scheduler bvt knows of domains.",
 			  .more = more };
 
 	return show_or_set(argc, argv, &bvt, &set, &v);
@@ -150,9 +177,13 @@ int cmd_sched_credit(int argc, char **argv)
 	static const struct scheduler credit = { "credit", table_credit, table_credit_row };
 	struct settings set = NOTHING_SET;
 	const GOptionEntry more[] = {
-		OPTION_DOMAIN(set), OPTION_WEIGHT(set), OPTION_CAP(set), { NULL, 0, 0, 0, NULL, NULL, NULL },
+		OPTION_DOMAIN(set),
+		OPTION_WEIGHT(set),
+		OPTION_CAP(set),
+		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
-	struct verb v = { .arguments = "", .summary = "Shows or sets what the scheduler credit knows of domains.",
+	struct verb v = { .arguments = "",
+			  .summary = "Shows or sets what the scheduler credit knows of domains.",
 			  .more = more };
 
 	return show_or_set(argc, argv, &credit, &set, &v);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* `xenopus serve`: a machine without a domain at first, which a control socket drives (docs/control.md). */
+/* `xenopus serve`: a machine without a domain at first, which a control socket drives
+ * (docs/control.md). */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,11 +26,14 @@ static struct {
 } opt;
 
 static const GOptionEntry entries[] = {
-	{ "memory", 'm', 0, G_OPTION_ARG_INT, &opt.memory, "Memory of the machine in MiB (1024)", "MIB" },
-	{ "pcpus", 'p', 0, G_OPTION_ARG_INT, &opt.pcpus, "Physical CPUs of the machine (the host's)", "N" },
+	{ "memory", 'm', 0, G_OPTION_ARG_INT, &opt.memory, "Memory of the machine in MiB (1024)",
+	  "MIB" },
+	{ "pcpus", 'p', 0, G_OPTION_ARG_INT, &opt.pcpus,
+	  "Physical CPUs of the machine (the host's)", "N" },
 	{ "sched", 0, 0, G_OPTION_ARG_STRING, &opt.sched,
 	  "How virtual CPUs share physical ones: bvt, credit or rr (bvt)", "POLICY" },
-	{ "socket", 0, 0, G_OPTION_ARG_FILENAME, &opt.socket, "Control socket (see xenopus(1))", "PATH" },
+	{ "socket", 0, 0, G_OPTION_ARG_FILENAME, &opt.socket, "Control socket (see xenopus(1))",
+	  "PATH" },
 	{ "crash-dir", 0, 0, G_OPTION_ARG_FILENAME, &opt.crash_dir,
 	  "Where crash notes and core files go (beside the socket)", "DIR" },
 	{ "grace", 0, 0, G_OPTION_ARG_INT, &opt.grace,
@@ -50,21 +54,30 @@ static int parse(int argc, char **argv)
 
 	opt.memory = 1024;
 	opt.grace = 30;
-	g_option_context_set_summary(context, "Makes a machine on KVM that runs domains until it gets SIGTERM. The other "
-				     "verbs drive it\nby its control socket.");
+	g_option_context_set_summary(
+		context,
+		"Makes a machine on KVM that runs domains until it gets SIGTERM. The other "
+		"verbs drive it\nby its control socket.");
 	g_option_context_add_main_entries(context, entries, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, &error))
-		return cmd_error(STATUS_USAGE, "%s ('xenopus serve --help' lists the options)", error->message);
+		return cmd_error(STATUS_USAGE, "%s ('xenopus serve --help' lists the options)",
+				 error->message);
 	if (argc > 1)
-		return cmd_error(STATUS_USAGE, "unexpected argument '%s': domains are made with 'xenopus create'", argv[1]);
+		return cmd_error(STATUS_USAGE,
+				 "unexpected argument '%s': domains are made with 'xenopus create'",
+				 argv[1]);
 	if (opt.memory < 16 || opt.memory > MAX_MEMORY_MIB)
-		return cmd_error(STATUS_USAGE, "memory of %d MiB: give 16 to %d", opt.memory, MAX_MEMORY_MIB);
+		return cmd_error(STATUS_USAGE, "memory of %d MiB: give 16 to %d", opt.memory,
+				 MAX_MEMORY_MIB);
 	if (opt.pcpus < 0 || opt.pcpus > MAX_PCPUS)
-		return cmd_error(STATUS_USAGE, "%d physical CPUs: give 1 to %d", opt.pcpus, MAX_PCPUS);
+		return cmd_error(STATUS_USAGE, "%d physical CPUs: give 1 to %d", opt.pcpus,
+				 MAX_PCPUS);
 	if (opt.grace < 0 || opt.grace > 3600)
 		return cmd_error(STATUS_USAGE, "grace of %d seconds: give 0 to 3600", opt.grace);
 	if (opt.log_level && !options_set_log_level(opt.log_level))
-		return cmd_error(STATUS_USAGE, "unknown log level '%s': use error, warn, info or debug", opt.log_level);
+		return cmd_error(STATUS_USAGE,
+				 "unknown log level '%s': use error, warn, info or debug",
+				 opt.log_level);
 	if (options_choose_sched(opt.sched))
 		return STATUS_USAGE;
 	if (!opt.socket)
@@ -168,8 +181,11 @@ int cmd_serve(int argc, char **argv)
 			  opt.pcpus ? (unsigned)opt.pcpus : machine_host_cpus(), &error)) {
 		status = cmd_error(STATUS_FAILED, "%s", error->message);
 	} else if (core_init()) {
-		status = cmd_error(STATUS_FAILED, "the core cannot start in a machine of %d MiB: give another amount "
-				   "with --memory", opt.memory);
+		status = cmd_error(
+			STATUS_FAILED,
+			"the core cannot start in a machine of %d MiB: give another amount "
+			"with --memory",
+			opt.memory);
 	} else if (!server_open(opt.socket, &error)) {
 		status = cmd_error(STATUS_FAILED, "%s", error->message);
 	} else {

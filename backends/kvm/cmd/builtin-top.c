@@ -26,7 +26,8 @@ static JsonObject *find(JsonNode *list, JsonObject *like)
 	for (guint i = 0; a && i < json_array_get_length(a); i++) {
 		JsonObject *o = json_array_get_object_element(a, i);
 
-		if (verb_int(o, "id") == verb_int(like, "id") && verb_int(o, "vcpu") == verb_int(like, "vcpu"))
+		if (verb_int(o, "id") == verb_int(like, "id") &&
+		    verb_int(o, "vcpu") == verb_int(like, "vcpu"))
 			return o;
 	}
 	return NULL;
@@ -69,7 +70,8 @@ static void show_vcpus(const struct look *now, const struct look *before, gint64
 		JsonObject *o = json_array_get_object_element(a, i);
 
 		if (verb_int(o, "id") == id) {
-			const struct row_rates r = rates(o, find(before->vcpus, o), now->us - before->us);
+			const struct row_rates r =
+				rates(o, find(before->vcpus, o), now->us - before->us);
 
 			table_rate_vcpu(&r, (unsigned)number(o, "vcpu"), row, sizeof(row));
 			puts(row);
@@ -82,8 +84,9 @@ static void show(const struct look *now, const struct look *before, JsonObject *
 	JsonArray *a = json_node_get_array(now->list);
 	char row[TABLE_ROW];
 
-	table_rates_head(json_array_get_length(a), number(info, "free_memory"), number(info, "total_memory"),
-			 (unsigned)number(info, "nr_cpus"), row, sizeof(row));
+	table_rates_head(json_array_get_length(a), number(info, "free_memory"),
+			 number(info, "total_memory"), (unsigned)number(info, "nr_cpus"), row,
+			 sizeof(row));
 	puts(row);
 	puts(table_rates);
 	for (guint i = 0; i < json_array_get_length(a); i++) {
@@ -101,7 +104,8 @@ static void show(const struct look *now, const struct look *before, JsonObject *
 /* The domains, each with an array of its virtual CPUs if those were asked for. */
 static void print_json(const struct verb *v, const struct look *l)
 {
-	JsonArray *domains = json_node_get_array(l->list), *all = l->vcpus ? json_node_get_array(l->vcpus) : NULL;
+	JsonArray *domains = json_node_get_array(l->list),
+		  *all = l->vcpus ? json_node_get_array(l->vcpus) : NULL;
 
 	for (guint i = 0; all && i < json_array_get_length(domains); i++) {
 		JsonObject *d = json_array_get_object_element(domains, i);
@@ -120,7 +124,8 @@ static void print_json(const struct verb *v, const struct look *l)
 
 static bool take_look(struct verb *v, bool vcpus, struct look *l, JsonNode **info)
 {
-	*l = (struct look){ .us = g_get_monotonic_time(), .list = verb_call(v, "domain.list", NULL) };
+	*l = (struct look){ .us = g_get_monotonic_time(),
+			    .list = verb_call(v, "domain.list", NULL) };
 	if (l->list && vcpus)
 		l->vcpus = verb_call(v, "domain.vcpus", NULL);
 	*info = l->list && (l->vcpus || !vcpus) ? verb_call(v, "machine.info", NULL) : NULL;
@@ -135,12 +140,15 @@ int cmd_top(int argc, char **argv)
 	gboolean vcpus = FALSE;
 	gdouble delay = 3;
 	const GOptionEntry more[] = {
-		{ "delay", 'd', 0, G_OPTION_ARG_DOUBLE, &delay, "Seconds between two looks (3)", "SECONDS" },
-		{ "iterations", 'i', 0, G_OPTION_ARG_INT, &iterations, "Looks, then end (no end)", "N" },
+		{ "delay", 'd', 0, G_OPTION_ARG_DOUBLE, &delay, "Seconds between two looks (3)",
+		  "SECONDS" },
+		{ "iterations", 'i', 0, G_OPTION_ARG_INT, &iterations, "Looks, then end (no end)",
+		  "N" },
 		{ "vcpus", 'v', 0, G_OPTION_ARG_NONE, &vcpus, "Each virtual CPU, too", NULL },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
-	struct verb v = { .arguments = "", .summary = "Shows CPU time, exits, hypercalls and memory of the domains.",
+	struct verb v = { .arguments = "",
+			  .summary = "Shows CPU time, exits, hypercalls and memory of the domains.",
 			  .more = more };
 	struct look before = { .us = 0 };
 	int status = verb_parse(&v, argc, argv);
@@ -148,7 +156,9 @@ int cmd_top(int argc, char **argv)
 	if (!status && !(delay >= 0.1 && delay <= 3600))
 		status = cmd_error(STATUS_USAGE, "a delay of %g seconds: give 0.1 to 3600", delay);
 	if (!status && iterations < 0)
-		status = cmd_error(STATUS_USAGE, "%d looks: give 1 or more, or leave it out for no end", iterations);
+		status = cmd_error(STATUS_USAGE,
+				   "%d looks: give 1 or more, or leave it out for no end",
+				   iterations);
 	if (!status)
 		status = verb_connect(&v);
 	if (status)

@@ -30,16 +30,20 @@ bool client_open(struct connection *c, const char *path, GError **error)
 
 	*c = (struct connection){ .fd = -1, .next_id = 1, .in = g_string_new(NULL) };
 	if (strlen(at) >= sizeof(address.sun_path)) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NAMETOOLONG, "%s is too long for a socket: give a shorter "
-			    "path with --socket", at);
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NAMETOOLONG,
+			    "%s is too long for a socket: give a shorter "
+			    "path with --socket",
+			    at);
 		return false;
 	}
 	strcpy(address.sun_path, at);
 	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (c->fd >= 0 && !connect(c->fd, (struct sockaddr *)&address, sizeof(address)))
 		return true;
-	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "no machine answers at %s: %s; start one with "
-		    "'xenopus serve', or say where it is with --socket", at, g_strerror(errno));
+	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+		    "no machine answers at %s: %s; start one with "
+		    "'xenopus serve', or say where it is with --socket",
+		    at, g_strerror(errno));
 	return false;
 }
 
@@ -54,7 +58,8 @@ void client_close(struct connection *c)
 
 static bool lost(GError **error, const char *why)
 {
-	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_IO, "the machine does not answer any more: %s", why);
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_IO,
+		    "the machine does not answer any more: %s", why);
 	return false;
 }
 
@@ -84,8 +89,10 @@ static char *read_line(struct connection *c, GError **error)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0 || c->in->len > MAX_ANSWER) {
-			lost(error, n < 0 ? g_strerror(errno) : n ? "its answer is too long" : "it has closed the "
-			     "connection");
+			lost(error, n < 0 ? g_strerror(errno) :
+				    n	  ? "its answer is too long" :
+					    "it has closed the "
+					    "connection");
 			return NULL;
 		}
 		g_string_append_len(c->in, buf, n);
@@ -143,9 +150,12 @@ static JsonNode *take_answer(JsonObject *o, GError **error)
 
 	if (json_object_has_member(o, "result"))
 		return json_node_copy(json_object_get_member(o, "result"));
-	wrong = json_object_has_member(o, "error") ? json_object_get_object_member(o, "error") : NULL;
-	g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "%s", wrong && json_object_has_member(wrong, "message") ?
-		    json_object_get_string_member(wrong, "message") : "the machine gave no reason");
+	wrong = json_object_has_member(o, "error") ? json_object_get_object_member(o, "error") :
+						     NULL;
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "%s",
+		    wrong && json_object_has_member(wrong, "message") ?
+			    json_object_get_string_member(wrong, "message") :
+			    "the machine gave no reason");
 	return NULL;
 }
 

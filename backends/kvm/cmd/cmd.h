@@ -5,7 +5,8 @@
 
 enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
 
-/** cmd_run() - `xenopus run`: a machine and one domain in the foreground. Returns the exit status. */
+/** cmd_run() - `xenopus run`: a machine and one domain in the foreground. Returns the exit status.
+ */
 int cmd_run(int argc, char **argv);
 
 /** cmd_serve() - `xenopus serve`: a machine that a socket drives. */

@@ -6,7 +6,8 @@
  *	stdout           <- stream   <- console socket
  *	stderr           <- stream   <- log socket     <- debug console of the machine
  *
- * A stream takes a piece only when the last one is gone, so whoever does not read makes the machine wait, not us.
+ * A stream takes a piece only when the last one is gone, so whoever does not read makes the machine
+ *wait, not us.
  */
 #include <errno.h>
 #include <signal.h>
@@ -161,8 +162,10 @@ static void in_child(gpointer parent)
 
 static bool no_files(GError **error)
 {
-	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "cannot make the files that QEMU is given: "
-		    "%s", g_strerror(errno));
+	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+		    "cannot make the files that QEMU is given: "
+		    "%s",
+		    g_strerror(errno));
 	return false;
 }
 
@@ -182,15 +185,20 @@ static bool spawn(char **argv, int bundle, int complaints, GError **error)
 	const int numbers[] = { EMULATOR_CONSOLE, EMULATOR_LOG, EMULATOR_BUNDLE };
 
 	emulator->spawned_ns = clock_ns();
-	done = g_spawn_async_with_pipes_and_fds(NULL, (const char *const *)argv, NULL,
-						G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDIN_FROM_DEV_NULL |
-						G_SPAWN_STDOUT_TO_DEV_NULL, in_child,
-						GINT_TO_POINTER(getpid()), -1, -1, complaints, theirs, numbers,
-						G_N_ELEMENTS(theirs), &pid, NULL, NULL, NULL, error);
+	done = g_spawn_async_with_pipes_and_fds(
+		NULL, (const char *const *)argv, NULL,
+		G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDIN_FROM_DEV_NULL |
+			G_SPAWN_STDOUT_TO_DEV_NULL,
+		in_child, GINT_TO_POINTER(getpid()), -1, -1, complaints, theirs, numbers,
+		G_N_ELEMENTS(theirs), &pid, NULL, NULL, NULL, error);
 	close(console_ends[1]);
 	close(log_ends[1]);
-	console = (struct stream){ .from = console_ends[0], .to = STDOUT_FILENO, .look = look_at_console };
-	log_lines = (struct stream){ .from = log_ends[0], .to = STDERR_FILENO, .look = look_at_log,
+	console = (struct stream){ .from = console_ends[0],
+				   .to = STDOUT_FILENO,
+				   .look = look_at_console };
+	log_lines = (struct stream){ .from = log_ends[0],
+				     .to = STDERR_FILENO,
+				     .look = look_at_log,
 				     .returns = isatty(STDIN_FILENO) && isatty(STDERR_FILENO) };
 	return done;
 }

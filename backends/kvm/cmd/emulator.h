@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A QEMU of our own in the foreground: its serial line is the terminal, its debug console carries the hypervisor's
- * lines to standard error. Nothing of it outlives this process, however that ends, and nothing is left on a disk.
+ * A QEMU of our own in the foreground: its serial line is the terminal, its debug console carries
+ * the hypervisor's lines to standard error. Nothing of it outlives this process, however that ends,
+ * and nothing is left on a disk.
  */
 #ifndef XENOPUS_EMULATOR_H
 #define XENOPUS_EMULATOR_H

@@ -12,7 +12,8 @@ static void say(const char *fmt, va_list ap)
 {
 	g_autofree char *line = g_strdup_vprintf(fmt, ap);
 
-	/* It quotes file names, and those may hold anything: one line it is, and no terminal is steered. */
+	/* It quotes file names, and those may hold anything: one line it is, and no terminal is
+	 * steered. */
 	for (char *c = line; *c; c++)
 		if (g_ascii_iscntrl(*c))
 			*c = '?';

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two threads: the physical CPU runs core and guest; the main thread waits in GLib's main loop for keyboard and
- * signals (terminal.c), and what they mean is handed into core context with home_post().
+ * Two threads: the physical CPU runs core and guest; the main thread waits in GLib's main loop for
+ * keyboard and signals (terminal.c), and what they mean is handed into core context with
+ * home_post().
  */
 #include <errno.h>
 #include <glib.h>
@@ -64,7 +65,8 @@ static void on_shutdown(struct domain *d, unsigned reason)
 static GByteArray *typed;
 static bool offering;
 
-/* What does not fit into the console ring yet is offered again at the next poll; what comes later waits behind it. */
+/* What does not fit into the console ring yet is offered again at the next poll; what comes later
+ * waits behind it. */
 static void offer_input(void *again)
 {
 	guint taken = (guint)console_input(fg->domain, (const char *)typed->data, typed->len);

@@ -48,8 +48,8 @@ static void print_stats(const struct run *r, const struct foreground *fg)
 
 static const char *reason_name(unsigned reason)
 {
-	static const char *const names[] = { "poweroff", "reboot", "suspend", "crash", "watchdog",
-					     "soft reset" };
+	static const char *const names[] = { "poweroff", "reboot",   "suspend",
+					     "crash",	 "watchdog", "soft reset" };
 
 	return reason < G_N_ELEMENTS(names) ? names[reason] : "an unknown reason";
 }
@@ -78,7 +78,8 @@ static struct domain *create(struct run *r)
 	return d;
 }
 
-/* The kernel is being loaded; meanwhile make a machine, then a domain in it, and run that to its end. */
+/* The kernel is being loaded; meanwhile make a machine, then a domain in it, and run that to its
+ * end. */
 int run_hosted(struct run *r)
 {
 	g_autoptr(GError) error = NULL;
@@ -86,18 +87,23 @@ int run_hosted(struct run *r)
 	int status;
 
 	if (r->paused)
-		return cmd_error(STATUS_USAGE, "--paused is for --home=metal; here start it under gdb: gdb --args "
-				 "xenopus run ...");
+		return cmd_error(
+			STATUS_USAGE,
+			"--paused is for --home=metal; here start it under gdb: gdb --args "
+			"xenopus run ...");
 	if (!machine_init(run_machine_frames(r), r->pcpus, &error))
 		return cmd_error(STATUS_FAILED, "%s", error->message);
 	if (r->gdb_port)
-		cmd_note("the hypervisor is this process: gdb -p %d -x tools/gdb/xenopus.py", getpid());
+		cmd_note("the hypervisor is this process: gdb -p %d -x tools/gdb/xenopus.py",
+			 getpid());
 	machine.timed = r->stats;
 	machine.attendant = r->attendant;
 	probe_print();
 	if (core_init())
-		return cmd_error(STATUS_FAILED, "the core cannot start in a machine of %d MiB: give another "
-				 "amount with --memory", r->domain.memory);
+		return cmd_error(STATUS_FAILED,
+				 "the core cannot start in a machine of %d MiB: give another "
+				 "amount with --memory",
+				 r->domain.memory);
 	if (!run_kernel(r, &error))
 		return cmd_error(STATUS_FAILED, "%s", error->message);
 	fg.domain = create(r);

@@ -34,7 +34,7 @@ static void join(struct load *l)
 
 void load_start(struct load *l, const char *path, gboolean cached)
 {
-	*l = (struct load){.path = path, .cache_dir = cached ? cache_default_dir() : NULL};
+	*l = (struct load){ .path = path, .cache_dir = cached ? cache_default_dir() : NULL };
 	l->thread = g_thread_new("unpack", unpack, l);
 }
 

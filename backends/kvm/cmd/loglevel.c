@@ -20,6 +20,8 @@ bool options_set_log_level(const char *word)
 
 int options_choose_sched(const char *word)
 {
-	return !word || sched_choose_policy(word) ? 0 : cmd_error(STATUS_USAGE, "unknown scheduler '%s': use one of %s",
-								   word, sched_policy_names());
+	return !word || sched_choose_policy(word) ?
+		       0 :
+		       cmd_error(STATUS_USAGE, "unknown scheduler '%s': use one of %s", word,
+				 sched_policy_names());
 }

@@ -48,12 +48,15 @@ static int usage(FILE *to)
 	fputs("Usage: xenopus VERB [options]\n\nVerbs:\n", to);
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		fprintf(to, "  %-13s %s\n", verbs[i].name, verbs[i].what);
-	fputs("\n'xenopus VERB --help' tells the options of a verb, and so does 'xenopus help VERB'.\n"
-	      "A verb may be shortened as long as only one begins so; see also xenopus(1).\n", to);
+	fputs("\n'xenopus VERB --help' tells the options of a verb, and so does 'xenopus help "
+	      "VERB'.\n"
+	      "A verb may be shortened as long as only one begins so; see also xenopus(1).\n",
+	      to);
 	return to == stdout ? STATUS_OK : STATUS_USAGE;
 }
 
-/* Were one of them closed, the next file opened would get its number, and console output go there. */
+/* Were one of them closed, the next file opened would get its number, and console output go there.
+ */
 static void open_standard_files(void)
 {
 	for (int fd = 0; fd <= 2; fd++)
@@ -82,9 +85,12 @@ static int call_verb(const char *word, int argc, char **argv)
 	int i = find_verb(word);
 
 	if (i == -2)
-		return cmd_error(STATUS_USAGE, "several verbs begin with '%s': 'xenopus --help' lists them", word);
+		return cmd_error(STATUS_USAGE,
+				 "several verbs begin with '%s': 'xenopus --help' lists them",
+				 word);
 	if (i < 0)
-		return cmd_error(STATUS_USAGE, "unknown verb '%s': 'xenopus --help' lists them", word);
+		return cmd_error(STATUS_USAGE, "unknown verb '%s': 'xenopus --help' lists them",
+				 word);
 	/* What is said later names the verb, not what was typed for it. */
 	argv[0] = (char *)verbs[i].name;
 	return verbs[i].fn(argc, argv);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `xenopus run` on bare metal: packs the boot bundle into a file without a name, gives it with xenopus.elf to a QEMU
- * that emulates the whole machine, and tells what became of it as the hosted home would.
+ * `xenopus run` on bare metal: packs the boot bundle into a file without a name, gives it with
+ * xenopus.elf to a QEMU that emulates the whole machine, and tells what became of it as the hosted
+ * home would.
  */
 #include <errno.h>
 #include <signal.h>
@@ -30,7 +31,8 @@ enum { METAL_ENDED = 1, METAL_PANICKED = 3 };
 /* Beside the program, in the build tree or installed. */
 static char *find_image(void)
 {
-	static const char *const places[] = { "../baremetal/xenopus.elf", "../" XENOPUS_LIBDIR "/xenopus/xenopus.elf" };
+	static const char *const places[] = { "../baremetal/xenopus.elf",
+					      "../" XENOPUS_LIBDIR "/xenopus/xenopus.elf" };
 	const char *wanted = g_getenv("XENOPUS_ELF");
 	g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
 	g_autofree char *directory = self ? g_path_get_dirname(self) : NULL;
@@ -55,7 +57,8 @@ static char *find_qemu(void)
 	return g_find_program_in_path(wanted ? wanted : QEMU);
 }
 
-/* MiB: the domain's, what the core needs beside it, the bundle, which stays where it was put; image and firmware. */
+/* MiB: the domain's, what the core needs beside it, the bundle, which stays where it was put; image
+ * and firmware. */
 static uint64_t machine_mib(const struct run *r, uint64_t bundle_size)
 {
 	uint64_t frames = run_machine_frames(r) + (bundle_size >> PAGE_SHIFT) + 2048;
@@ -69,12 +72,33 @@ static uint64_t machine_mib(const struct run *r, uint64_t bundle_size)
 static char **command_line(const struct run *r, const char *qemu, const char *image, uint64_t mib)
 {
 	GPtrArray *words = g_ptr_array_new();
-	/* Of what QEMU can emulate "max" is fastest: no registers and defences for other CPUs' defects. */
+	/* Of what QEMU can emulate "max" is fastest: no registers and defences for other CPUs'
+	 * defects. */
 	const char *const fixed[] = {
-		qemu, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-monitor", "none",
-		"-accel", "tcg", "-cpu", "max", "-initrd", "/proc/self/fd/5", "-chardev", "socket,id=console,fd=3",
-		"-serial", "chardev:console", "-chardev", "socket,id=log,fd=4", "-device",
-		"isa-debugcon,iobase=0xe9,chardev=log", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
+		qemu,
+		"-nodefaults",
+		"-no-user-config",
+		"-no-reboot",
+		"-display",
+		"none",
+		"-monitor",
+		"none",
+		"-accel",
+		"tcg",
+		"-cpu",
+		"max",
+		"-initrd",
+		"/proc/self/fd/5",
+		"-chardev",
+		"socket,id=console,fd=3",
+		"-serial",
+		"chardev:console",
+		"-chardev",
+		"socket,id=log,fd=4",
+		"-device",
+		"isa-debugcon,iobase=0xe9,chardev=log",
+		"-device",
+		"isa-debug-exit,iobase=0xf4,iosize=4",
 	};
 
 	G_STATIC_ASSERT(EMULATOR_CONSOLE == 3 && EMULATOR_LOG == 4 && EMULATOR_BUNDLE == 5);
@@ -87,9 +111,10 @@ static char **command_line(const struct run *r, const char *qemu, const char *im
 	g_ptr_array_add(words, g_strdup("-kernel"));
 	g_ptr_array_add(words, g_strdup(image));
 	g_ptr_array_add(words, g_strdup("-append"));
-	g_ptr_array_add(words, g_strdup_printf("debug-exit debugcon audit=%u log-level=%s sched=%s%s", mm_audit_every,
-					       options_log_levels[log_threshold], sched_policy_name(),
-					       r->stats ? " stats" : ""));
+	g_ptr_array_add(words,
+			g_strdup_printf("debug-exit debugcon audit=%u log-level=%s sched=%s%s",
+					mm_audit_every, options_log_levels[log_threshold],
+					sched_policy_name(), r->stats ? " stats" : ""));
 	if (r->gdb_port) {
 		g_ptr_array_add(words, g_strdup("-gdb"));
 		g_ptr_array_add(words, g_strdup_printf("tcp:127.0.0.1:%d", r->gdb_port));
@@ -121,8 +146,10 @@ static int make_bundle(struct run *r, uint64_t *size)
 	else if (!(good = pack_bundle(&p.cfg, fd, size, &error)))
 		cmd_note("%s", error->message);
 	else if (!(good = *size >> 20 <= MAX_BUNDLE_MIB))
-		cmd_note("kernel and initrd of %" G_GUINT64_FORMAT " MiB: at most %d MiB can be given to a machine "
-			  "that QEMU emulates; use a smaller initrd", *size >> 20, MAX_BUNDLE_MIB);
+		cmd_note("kernel and initrd of %" G_GUINT64_FORMAT
+			 " MiB: at most %d MiB can be given to a machine "
+			 "that QEMU emulates; use a smaller initrd",
+			 *size >> 20, MAX_BUNDLE_MIB);
 	pack_free(&p);
 	if (good)
 		return fd;
@@ -143,11 +170,12 @@ static int verdict(const struct emulator *e)
 	if (status == 0)
 		return STATUS_OK;
 	if (status == METAL_PANICKED)
-		return cmd_error(128 + SIGABRT, "the hypervisor panicked; the lines above say where");
+		return cmd_error(128 + SIGABRT,
+				 "the hypervisor panicked; the lines above say where");
 	if (status == METAL_ENDED && e->said_why)
 		return STATUS_FAILED;
-	return cmd_error(STATUS_FAILED, "the emulated machine did not run: %s", e->complaint ? e->complaint :
-			 "QEMU does not say why");
+	return cmd_error(STATUS_FAILED, "the emulated machine did not run: %s",
+			 e->complaint ? e->complaint : "QEMU does not say why");
 }
 
 static void print_times(const struct run *r, const struct emulator *e)
@@ -165,11 +193,11 @@ static int emulate(struct run *r, const char *qemu, const char *image, int bundl
 	struct emulator e = { .wait_status = 0 };
 	int status;
 
-	xlog(LOG_INFO, "a machine of %llu MiB for %d MiB of domain, started from %s", (unsigned long long)mib,
-	     r->domain.memory, image);
+	xlog(LOG_INFO, "a machine of %llu MiB for %d MiB of domain, started from %s",
+	     (unsigned long long)mib, r->domain.memory, image);
 	if (r->gdb_port)
-		cmd_note("for gdb: gdb %s -ex 'target remote :%d' -x tools/gdb/xenopus.py%s", image, r->gdb_port,
-			  r->paused ? "; the machine waits for its 'continue'" : "");
+		cmd_note("for gdb: gdb %s -ex 'target remote :%d' -x tools/gdb/xenopus.py%s", image,
+			 r->gdb_port, r->paused ? "; the machine waits for its 'continue'" : "");
 	if (!emulator_run(&e, argv, bundle, &error))
 		return cmd_error(STATUS_FAILED, "cannot start %s: %s", qemu, error->message);
 	if (r->stats)
@@ -187,11 +215,14 @@ int run_metal(struct run *r)
 	int bundle, status;
 
 	if (!qemu)
-		return cmd_error(STATUS_FAILED, "there is no " QEMU " to emulate a machine: apt-get install "
+		return cmd_error(STATUS_FAILED,
+				 "there is no " QEMU " to emulate a machine: apt-get install "
 				 "qemu-system-x86");
 	if (!image)
-		return cmd_error(STATUS_FAILED, "there is no xenopus.elf beside this program: build it (ninja), install "
-				 "it, or say in XENOPUS_ELF where it is");
+		return cmd_error(
+			STATUS_FAILED,
+			"there is no xenopus.elf beside this program: build it (ninja), install "
+			"it, or say in XENOPUS_ELF where it is");
 	if (!machine_fits(machine_mib(r, 0) << 8, &error) || !run_kernel(r, &error))
 		return cmd_error(STATUS_FAILED, "%s", error->message);
 	bundle = make_bundle(r, &size);

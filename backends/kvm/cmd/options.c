@@ -47,7 +47,9 @@ static int take_memory(struct domain_options *opt, const char *text)
 	gint64 mib = parse_memory(text);
 
 	if (mib < 0)
-		return cmd_error(STATUS_USAGE, "memory of '%s': give MiB, or a number with M or G behind it", text);
+		return cmd_error(STATUS_USAGE,
+				 "memory of '%s': give MiB, or a number with M or G behind it",
+				 text);
 	opt->memory = (gint)mib;
 	return 0;
 }
@@ -55,10 +57,12 @@ static int take_memory(struct domain_options *opt, const char *text)
 static int check(struct domain_options *opt, char **rest)
 {
 	if (!rest || !rest[0])
-		return cmd_error(STATUS_USAGE, "no kernel given: %s [options] KERNEL [-- kernel arguments]",
+		return cmd_error(STATUS_USAGE,
+				 "no kernel given: %s [options] KERNEL [-- kernel arguments]",
 				 g_get_prgname());
 	if (rest[1])
-		return cmd_error(STATUS_USAGE, "unexpected argument '%s': kernel arguments come after '--'",
+		return cmd_error(STATUS_USAGE,
+				 "unexpected argument '%s': kernel arguments come after '--'",
 				 rest[1]);
 	if (!*rest[0] || (opt->initrd && !*opt->initrd))
 		return cmd_error(STATUS_USAGE, "an empty file name as %s: give a path",
@@ -74,9 +78,11 @@ int options_complete(struct domain_options *opt, int max_memory)
 	if (opt->vcpus == OPTIONS_NOT_GIVEN)
 		opt->vcpus = 1;
 	if (opt->memory < 1 || opt->memory > max_memory)
-		return cmd_error(STATUS_USAGE, "memory of %d MiB: give 1 to %d", opt->memory, max_memory);
+		return cmd_error(STATUS_USAGE, "memory of %d MiB: give 1 to %d", opt->memory,
+				 max_memory);
 	if (opt->vcpus < 1 || opt->vcpus > MAX_VCPUS)
-		return cmd_error(STATUS_USAGE, "%d virtual CPUs: give 1 to %d", opt->vcpus, MAX_VCPUS);
+		return cmd_error(STATUS_USAGE, "%d virtual CPUs: give 1 to %d", opt->vcpus,
+				 MAX_VCPUS);
 	if (!opt->name)
 		opt->name = g_path_get_basename(opt->kernel);
 	return 0;
@@ -89,7 +95,8 @@ int options_parse(int argc, char **argv, const char *summary, const GOptionEntry
 	g_autofree char *memory = NULL;
 	int status;
 	const GOptionEntry entries[] = {
-		{ "initrd", 'i', 0, G_OPTION_ARG_FILENAME, &opt->initrd, "Initial ramdisk", "FILE" },
+		{ "initrd", 'i', 0, G_OPTION_ARG_FILENAME, &opt->initrd, "Initial ramdisk",
+		  "FILE" },
 		{ "memory", 'm', 0, G_OPTION_ARG_STRING, &memory,
 		  "Memory of the domain in MiB, or as in 2G (256)", "MIB" },
 		{ "vcpus", 'c', 0, G_OPTION_ARG_INT, &opt->vcpus, "Virtual CPUs (1)", "N" },
@@ -124,16 +131,23 @@ gboolean options_open_initrd(const struct domain_options *opt, GMappedFile **ini
 		return TRUE;
 	/* Before it is opened: a fifo would be waited for, a device read. */
 	if (stat(path, &st) < 0)
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: cannot open the initrd: %s; check "
-			    "the path", path, g_strerror(errno));
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+			    "%s: cannot open the initrd: %s; check "
+			    "the path",
+			    path, g_strerror(errno));
 	else if (!S_ISREG(st.st_mode))
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: is %s; give the file of an initrd",
-			    path, S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+			    "%s: is %s; give the file of an initrd", path,
+			    S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
 	else if (st.st_size == 0)
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: is empty; make the initrd again, or "
-			    "leave out --initrd", path);
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+			    "%s: is empty; make the initrd again, or "
+			    "leave out --initrd",
+			    path);
 	else if (!(*initrd = g_mapped_file_new(path, FALSE, &why)))
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: cannot read the initrd: %s; check "
-			    "its permissions", path, why->message);
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+			    "%s: cannot read the initrd: %s; check "
+			    "its permissions",
+			    path, why->message);
 	return *initrd != NULL;
 }

@@ -7,8 +7,8 @@
 #include <glib.h>
 
 /**
- * struct domain_options - @memory in MiB; @initrd NULL: none; all others are set after options_complete(), before that
- * they may be OPTIONS_NOT_GIVEN or, @name, NULL.
+ * struct domain_options - @memory in MiB; @initrd NULL: none; all others are set after
+ * options_complete(), before that they may be OPTIONS_NOT_GIVEN or, @name, NULL.
  */
 #define OPTIONS_NOT_GIVEN G_MININT
 
@@ -32,7 +32,8 @@ extern const char *const options_log_levels[];
 int options_parse(int argc, char **argv, const char *summary, const GOptionEntry *more,
 		  struct domain_options *opt);
 
-/** options_complete() - Fill in what was not given, and check numbers; @max_memory in MiB. Returns as options_parse(). */
+/** options_complete() - Fill in what was not given, and check numbers; @max_memory in MiB. Returns
+ * as options_parse(). */
 int options_complete(struct domain_options *opt, int max_memory);
 
 /** options_set_log_level() - the log's threshold by its word; false: no such word. (loglevel.c) */
@@ -41,7 +42,9 @@ bool options_set_log_level(const char *word);
 /** options_choose_sched() - --sched; NULL: not given. 0, or a status after a line. (loglevel.c) */
 int options_choose_sched(const char *word);
 
-/** options_open_initrd() - The file mapped, *@initrd NULL if none was asked for; false with @error. */
-gboolean options_open_initrd(const struct domain_options *opt, GMappedFile **initrd, GError **error);
+/** options_open_initrd() - The file mapped, *@initrd NULL if none was asked for; false with @error.
+ */
+gboolean options_open_initrd(const struct domain_options *opt, GMappedFile **initrd,
+			     GError **error);
 
 #endif

@@ -13,8 +13,8 @@
 
 #define ALIGNMENT 4096 /* of segments and initrd */
 
-void pack_domain(struct pack *p, const struct domain_options *opt, const struct loader_kernel *kernel,
-		 GMappedFile *initrd)
+void pack_domain(struct pack *p, const struct domain_options *opt,
+		 const struct loader_kernel *kernel, GMappedFile *initrd)
 {
 	uint64_t pages = (uint64_t)opt->memory << 8;
 
@@ -41,9 +41,10 @@ void pack_domain(struct pack *p, const struct domain_options *opt, const struct 
 		},
 	};
 	for (unsigned i = 0; i < kernel->nr_segments; i++)
-		p->segments[i] = (struct kernel_segment){ kernel->segments[i].va, kernel->segments[i].data,
-							  kernel->segments[i].filesz,
-							  kernel->segments[i].memsz };
+		p->segments[i] =
+			(struct kernel_segment){ kernel->segments[i].va, kernel->segments[i].data,
+						 kernel->segments[i].filesz,
+						 kernel->segments[i].memsz };
 	p->image.segments = p->segments;
 	p->cfg.kernel = &p->image;
 	p->cfg.error = p->error;
@@ -73,7 +74,8 @@ static uint32_t crc_of(uint32_t crc, const uint8_t *p, size_t n)
 }
 
 /* The same by the processor's own instruction, eight bytes at a time. */
-__attribute__((target("sse4.2"))) static uint32_t crc_of_fast(uint32_t crc, const uint8_t *p, size_t n)
+__attribute__((target("sse4.2"))) static uint32_t crc_of_fast(uint32_t crc, const uint8_t *p,
+							      size_t n)
 {
 	uint64_t c = crc, word;
 
@@ -125,7 +127,8 @@ static void put_at(struct writer *w, uint64_t at, const void *data, uint64_t siz
 }
 
 /* Where everything goes; returns the bundle's size. */
-static uint64_t lay_out(const struct domain_config *cfg, struct bundle_domain *d, struct bundle_segment *s)
+static uint64_t lay_out(const struct domain_config *cfg, struct bundle_domain *d,
+			struct bundle_segment *s)
 {
 	const struct kernel_image *k = cfg->kernel;
 	uint64_t end;
@@ -150,7 +153,9 @@ gboolean pack_bundle(const struct domain_config *cfg, int fd, uint64_t *size, GE
 {
 	const struct kernel_image *k = cfg->kernel;
 	g_autofree struct bundle_segment *s = g_new0(struct bundle_segment, k->nr_segments);
-	struct bundle_header h = { .version = BUNDLE_VERSION, .header_size = sizeof(h), .nr_domains = 1,
+	struct bundle_header h = { .version = BUNDLE_VERSION,
+				   .header_size = sizeof(h),
+				   .nr_domains = 1,
 				   .domain_size = sizeof(struct bundle_domain) };
 	struct bundle_domain d = {
 		.memory_pages = cfg->memory_pages,
@@ -169,8 +174,10 @@ gboolean pack_bundle(const struct domain_config *cfg, int fd, uint64_t *size, GE
 	struct writer w = { .fd = fd, .crc = ~0u };
 
 	if (k->nr_segments > BUNDLE_MAX_SEGMENTS) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "the kernel has %u segments: a boot "
-			    "bundle takes %u", k->nr_segments, BUNDLE_MAX_SEGMENTS);
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			    "the kernel has %u segments: a boot "
+			    "bundle takes %u",
+			    k->nr_segments, BUNDLE_MAX_SEGMENTS);
 		return FALSE;
 	}
 	memcpy(h.magic, BUNDLE_MAGIC, sizeof(h.magic));
@@ -188,7 +195,9 @@ gboolean pack_bundle(const struct domain_config *cfg, int fd, uint64_t *size, GE
 	if (!w.error && pwrite(fd, &h, sizeof(h), 0) != sizeof(h))
 		w.error = errno;
 	if (w.error)
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(w.error), "cannot write the boot "
-			    "bundle of %" G_GUINT64_FORMAT " MiB: %s", *size >> 20, g_strerror(w.error));
+		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(w.error),
+			    "cannot write the boot "
+			    "bundle of %" G_GUINT64_FORMAT " MiB: %s",
+			    *size >> 20, g_strerror(w.error));
 	return !w.error;
 }

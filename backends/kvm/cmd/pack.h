@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From a loaded kernel to what a home takes: the domain builder's configuration (hosted), the boot bundle (bare
- * metal; docs/bundle.md has its format).
+ * From a loaded kernel to what a home takes: the domain builder's configuration (hosted), the boot
+ * bundle (bare metal; docs/bundle.md has its format).
  */
 #ifndef XENOPUS_PACK_H
 #define XENOPUS_PACK_H
@@ -26,8 +26,8 @@ struct pack {
  * @p: filled; not to be moved. Points into the others, so they must stay.
  * @initrd: NULL: none
  */
-void pack_domain(struct pack *p, const struct domain_options *opt, const struct loader_kernel *kernel,
-		 GMappedFile *initrd);
+void pack_domain(struct pack *p, const struct domain_options *opt,
+		 const struct loader_kernel *kernel, GMappedFile *initrd);
 void pack_free(struct pack *p);
 
 /**

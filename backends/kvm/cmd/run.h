@@ -11,7 +11,8 @@
 #include "options.h"
 
 /**
- * struct run - @pcpus: physical CPUs; @kernel is being loaded; @gdb_port 0: none; @started_ns: when the process began.
+ * struct run - @pcpus: physical CPUs; @kernel is being loaded; @gdb_port 0: none; @started_ns: when
+ * the process began.
  */
 struct run {
 	struct domain_options domain;
@@ -32,19 +33,23 @@ int run_metal(struct run *r);
 /** run_is_config() - by its name a configuration file, not a kernel? */
 bool run_is_config(const char *path);
 
-/** run_read_config() - @opt->kernel is one of xl's: what it says counts where no option does. Returns 0 or a status. */
+/** run_read_config() - @opt->kernel is one of xl's: what it says counts where no option does.
+ * Returns 0 or a status. */
 int run_read_config(struct domain_options *opt);
 
 /** run_kernel() - wait for the kernel, and see whether it can run here. */
 bool run_kernel(struct run *r, GError **error);
 
-/** run_print_time() - "start to WHAT: N ms" for --stats; @ns 0: it never happened, and nothing is printed. */
+/** run_print_time() - "start to WHAT: N ms" for --stats; @ns 0: it never happened, and nothing is
+ * printed. */
 void run_print_time(const struct run *r, const char *what, uint64_t ns);
 
-/** run_machine_frames() - frames of a machine for a domain of so much: what the core needs beside it, too. */
+/** run_machine_frames() - frames of a machine for a domain of so much: what the core needs beside
+ * it, too. */
 uint64_t run_machine_frames(const struct run *r);
 
-/** run_stopped() - the line about a domain that stopped for a bad @reason; returns the exit status. */
+/** run_stopped() - the line about a domain that stopped for a bad @reason; returns the exit status.
+ */
 int run_stopped(const char *name, const char *reason);
 
 #endif

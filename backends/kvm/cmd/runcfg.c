@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* `xenopus run FILE.cfg`: what xl.cfg(5) says of a domain, in place of options that are not given. */
+/* `xenopus run FILE.cfg`: what xl.cfg(5) says of a domain, in place of options that are not given.
+ */
 #include "cmd.h"
 #include "run.h"
 #include "xlcfg.h"
@@ -33,7 +34,8 @@ static void join_cmdline(struct domain_options *opt, const char *of_file)
 {
 	g_autofree char *given = opt->cmdline;
 
-	opt->cmdline = g_strconcat(of_file ? of_file : "", of_file && *given ? " " : "", given, NULL);
+	opt->cmdline =
+		g_strconcat(of_file ? of_file : "", of_file && *given ? " " : "", given, NULL);
 }
 
 int run_read_config(struct domain_options *opt)
@@ -58,7 +60,8 @@ int run_read_config(struct domain_options *opt)
 	g_autoptr(GList) rest = json_object_get_members(params);
 
 	for (GList *l = rest; l; l = l->next)
-		cmd_note("%s: '%s' is for 'xenopus create': 'run' does without", path, (const char *)l->data);
+		cmd_note("%s: '%s' is for 'xenopus create': 'run' does without", path,
+			 (const char *)l->data);
 	json_object_unref(params);
 	return kernel ? 0 : cmd_error(STATUS_FAILED, "%s: has no 'kernel'", path);
 }

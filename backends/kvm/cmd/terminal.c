@@ -22,8 +22,8 @@ static void give(GBytes *bytes)
 }
 
 /*
- * Piped input has an end, a console has none. So that a program of the guest that reads on finds one too, it gets
- * Ctrl-D from now on, once a second: whoever reads may only come to it later.
+ * Piped input has an end, a console has none. So that a program of the guest that reads on finds
+ * one too, it gets Ctrl-D from now on, once a second: whoever reads may only come to it later.
  */
 static gboolean on_input_end(gpointer unused)
 {

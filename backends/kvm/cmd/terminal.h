@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The person in front of a machine: what is typed (or piped in), Ctrl-], signals. Everything here is called, and
- * calls, on the thread of GLib's main loop, terminal_taken() excepted.
+ * The person in front of a machine: what is typed (or piped in), Ctrl-], signals. Everything here
+ * is called, and calls, on the thread of GLib's main loop, terminal_taken() excepted.
  */
 #ifndef XENOPUS_TERMINAL_H
 #define XENOPUS_TERMINAL_H
@@ -33,7 +33,8 @@ void terminal_taken(size_t n);
 /** terminal_close() - the terminal as it was. */
 void terminal_close(void);
 
-/** terminal_verdict() - exit status if the person or a signal ended it, with the line that says so; else -1. */
+/** terminal_verdict() - exit status if the person or a signal ended it, with the line that says so;
+ * else -1. */
 int terminal_verdict(const struct terminal *t);
 
 #endif

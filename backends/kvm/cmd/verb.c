@@ -9,7 +9,8 @@ int verb_parse(struct verb *v, int argc, char **argv)
 	static char *path; /* for as long as the program runs */
 	const GOptionEntry entries[] = {
 		{ "json", 0, 0, G_OPTION_ARG_NONE, &v->json, "Print the answer as JSON", NULL },
-		{ "socket", 0, 0, G_OPTION_ARG_FILENAME, &path, "Control socket of the machine", "PATH" },
+		{ "socket", 0, 0, G_OPTION_ARG_FILENAME, &path, "Control socket of the machine",
+		  "PATH" },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new(v->arguments);
@@ -23,7 +24,8 @@ int verb_parse(struct verb *v, int argc, char **argv)
 	if (v->more)
 		g_option_context_add_main_entries(context, v->more, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, &error))
-		return cmd_error(STATUS_USAGE, "%s ('%s --help' lists the options)", error->message, name);
+		return cmd_error(STATUS_USAGE, "%s ('%s --help' lists the options)", error->message,
+				 name);
 	v->socket = path;
 	/* "--" ends the options and is no argument. */
 	if (argc > 1 && !g_strcmp0(argv[1], "--")) {
@@ -33,10 +35,12 @@ int verb_parse(struct verb *v, int argc, char **argv)
 	v->nr_args = argc - 1;
 	v->args = argv + 1;
 	if (v->nr_args < v->min)
-		return cmd_error(STATUS_USAGE, "%s is missing: %s %s", v->nr_args ? "an argument" : "what it is about", name,
+		return cmd_error(STATUS_USAGE, "%s is missing: %s %s",
+				 v->nr_args ? "an argument" : "what it is about", name,
 				 v->arguments);
 	if (v->nr_args > v->max)
-		return cmd_error(STATUS_USAGE, "unexpected argument '%s': %s %s", v->args[v->max], name, v->arguments);
+		return cmd_error(STATUS_USAGE, "unexpected argument '%s': %s %s", v->args[v->max],
+				 name, v->arguments);
 	return 0;
 }
 

@@ -10,8 +10,8 @@
 #include "cmd.h"
 
 /**
- * struct verb - @arguments: for --help; @min, @max: how many there may be; @more: options of its own, NULL: none.
- * The rest is filled by verb_open().
+ * struct verb - @arguments: for --help; @min, @max: how many there may be; @more: options of its
+ * own, NULL: none. The rest is filled by verb_open().
  */
 struct verb {
 	const char *arguments, *summary;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Syntax is libxlutil's affair, so that what xl reads is read here. It neither lists the keys of a file nor tells
- * their lines, so a scan of our own finds those first: names at the start of a statement, outside brackets, strings
- * and comments.
+ * Syntax is libxlutil's affair, so that what xl reads is read here. It neither lists the keys of a
+ * file nor tells their lines, so a scan of our own finds those first: names at the start of a
+ * statement, outside brackets, strings and comments.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -23,12 +23,14 @@ void libxl_defbool_set(libxl_defbool *db, bool b)
 }
 
 enum kind {
-	KEY_STRING, KEY_PATH, KEY_NUMBER, /* a parameter of domain.create */
-	KEY_OTHER,   /* taken by a function below */
+	KEY_STRING,
+	KEY_PATH,
+	KEY_NUMBER, /* a parameter of domain.create */
+	KEY_OTHER,  /* taken by a function below */
 	KEY_ACTION,
 	KEY_NO_EFFECT, /* means something here one day; said in a line */
-	KEY_NONE,    /* a default of xl that cannot matter: silently taken */
-	KEY_REFUSED, /* the domain would not be what was asked for */
+	KEY_NONE,      /* a default of xl that cannot matter: silently taken */
+	KEY_REFUSED,   /* the domain would not be what was asked for */
 };
 
 static const struct key {
@@ -107,7 +109,8 @@ static const struct key {
 	{ "dtdev", KEY_REFUSED, NULL, "devices of the host cannot be handed through" },
 	{ "channel", KEY_REFUSED, NULL, "there are no channels" },
 	{ "vscsi", KEY_REFUSED, NULL, "there are no SCSI devices" },
-	{ "bootloader", KEY_REFUSED, NULL, "a bootloader runs in no domain 0 here; give the kernel" },
+	{ "bootloader", KEY_REFUSED, NULL,
+	  "a bootloader runs in no domain 0 here; give the kernel" },
 	{ "driver_domain", KEY_REFUSED, NULL, "domains are no drivers of others" },
 	{ "iomem", KEY_REFUSED, NULL, "memory of devices cannot be handed through" },
 	{ "ioports", KEY_REFUSED, NULL, "ports of devices cannot be handed through" },
@@ -282,7 +285,8 @@ static bool take_type(struct reading *r, const char *name)
 
 	if (!text)
 		return false;
-	if (!strcmp(text, "pv") || (!strcmp(name, "builder") && (!strcmp(text, "generic") || !strcmp(text, "linux"))))
+	if (!strcmp(text, "pv") ||
+	    (!strcmp(name, "builder") && (!strcmp(text, "generic") || !strcmp(text, "linux"))))
 		return true;
 	return refuse(r, name, "only PV domains can run here: give \"pv\"");
 }
@@ -332,9 +336,11 @@ static bool take(struct reading *r, const struct place *at)
 	case KEY_OTHER:
 		if (!strcmp(at->name, "cpus"))
 			return take_cpus(r);
-		return (strcmp(at->name, "type") && strcmp(at->name, "builder")) || take_type(r, at->name);
+		return (strcmp(at->name, "type") && strcmp(at->name, "builder")) ||
+		       take_type(r, at->name);
 	case KEY_NO_EFFECT:
-		text = at_line(r, at->line, at->name, k ? "has no effect here" : "unknown key, ignored");
+		text = at_line(r, at->line, at->name,
+			       k ? "has no effect here" : "unknown key, ignored");
 		r->warn(text);
 		break;
 	case KEY_NONE:
@@ -384,8 +390,8 @@ static bool take_all(struct reading *r)
 		const char *needed = i ? "kernel" : "name";
 
 		if (!json_object_has_member(r->params, needed)) {
-			g_set_error(r->error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: %s is missing: a domain needs it",
-				    r->path, needed);
+			g_set_error(r->error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+				    "%s: %s is missing: a domain needs it", r->path, needed);
 			return false;
 		}
 	}
@@ -406,8 +412,8 @@ static bool parse(struct reading *r, const char *text, size_t len)
 	good = r->config && !xlu_cfg_readdata(r->config, text, (int)len);
 	fflush(report);
 	if (!good)
-		g_set_error(r->error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%.*s", (int)strcspn(said ? said : "", "\n"),
-			    said && *said ? said : r->path);
+		g_set_error(r->error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%.*s",
+			    (int)strcspn(said ? said : "", "\n"), said && *said ? said : r->path);
 	else
 		good = take_all(r);
 	if (r->config)
@@ -427,7 +433,8 @@ static char *read_text(struct reading *r, char *const *more)
 	if (!g_file_get_contents(r->path, &text, &len, r->error))
 		return NULL;
 	if (len > MAX_SIZE || strlen(text) != len) {
-		g_set_error(r->error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: is no configuration file: %s", r->path,
+		g_set_error(r->error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			    "%s: is no configuration file: %s", r->path,
 			    len > MAX_SIZE ? "it is larger than 1 MiB" : "it holds zero bytes");
 		return NULL;
 	}
@@ -440,7 +447,8 @@ static char *read_text(struct reading *r, char *const *more)
 	return g_string_free(all, FALSE);
 }
 
-JsonObject *xlcfg_read(const char *path, char *const *more, void (*warn)(const char *line), GError **error)
+JsonObject *xlcfg_read(const char *path, char *const *more, void (*warn)(const char *line),
+		       GError **error)
 {
 	struct reading r = { .path = path, .warn = warn, .error = error };
 	g_autofree char *text = read_text(&r, more);
@@ -462,8 +470,10 @@ JsonObject *xlcfg_read(const char *path, char *const *more, void (*warn)(const c
 static const char *path_at_fault(JsonObject *params, const char *complaint)
 {
 	for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++) {
-		const char *value = keys[i].kind == KEY_PATH && json_object_has_member(params, keys[i].param) ?
-				    json_object_get_string_member(params, keys[i].param) : NULL;
+		const char *value =
+			keys[i].kind == KEY_PATH && json_object_has_member(params, keys[i].param) ?
+				json_object_get_string_member(params, keys[i].param) :
+				NULL;
 
 		if (value && g_str_has_prefix(complaint, value) && complaint[strlen(value)] == ':')
 			return keys[i].name;

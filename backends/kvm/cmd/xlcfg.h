@@ -12,11 +12,12 @@
  * @warn: called with a line for each thing that has no effect
  * @error: file, line and key of what cannot work here; NULL is returned then
  */
-JsonObject *xlcfg_read(const char *path, char *const *more, void (*warn)(const char *line), GError **error);
+JsonObject *xlcfg_read(const char *path, char *const *more, void (*warn)(const char *line),
+		       GError **error);
 
 /**
- * xlcfg_blame() - The machine's complaint, with file, line and key when it begins with a key that is set there or with
- * the path that a key gives.
+ * xlcfg_blame() - The machine's complaint, with file, line and key when it begins with a key that
+ * is set there or with the path that a key gives.
  * @path, @more: as for xlcfg_read(); @params: what that returned
  * Return: free it with g_free()
  */

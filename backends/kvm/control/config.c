@@ -3,10 +3,11 @@
 #include "guest.h"
 #include <xen/sched.h>
 
-const char *const guest_action_names[] = { "destroy", "restart", "rename-restart", "preserve", "coredump-destroy",
-					   "coredump-restart", NULL };
+const char *const guest_action_names[] = { "destroy",  "restart",	   "rename-restart",
+					   "preserve", "coredump-destroy", "coredump-restart",
+					   NULL };
 
-G_DEFINE_QUARK(xenopus-guest-error, guest_error)
+G_DEFINE_QUARK(xenopus - guest - error, guest_error)
 
 struct guest_config *guest_config_new(void)
 {
@@ -32,7 +33,8 @@ void guest_config_free(struct guest_config *c)
 
 const char *guest_reason_name(unsigned reason)
 {
-	static const char *const names[] = { "poweroff", "reboot", "suspend", "crash", "watchdog", "soft-reset" };
+	static const char *const names[] = { "poweroff", "reboot",   "suspend",
+					     "crash",	 "watchdog", "soft-reset" };
 
 	return reason < G_N_ELEMENTS(names) ? names[reason] : "unknown";
 }

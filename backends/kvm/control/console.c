@@ -5,8 +5,8 @@
  *	guest -> ring of the last 64 KiB -> each viewer's socket, from where that viewer is
  *	viewers' sockets -> typed[] -> the core's console
  *
- * A viewer that does not read loses the oldest output, never holds anybody up. What a guest does not take is offered
- * again after a while; while too much of it waits, viewers are not listened to.
+ * A viewer that does not read loses the oldest output, never holds anybody up. What a guest does
+ *not take is offered again after a while; while too much of it waits, viewers are not listened to.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -115,7 +115,8 @@ static bool viewer_write(struct viewer *v)
 			continue;
 		if (sent < 0 && errno == EAGAIN) {
 			if (!v->out)
-				v->out = g_unix_fd_add(v->fd, G_IO_OUT | G_IO_HUP | G_IO_ERR, on_writable, v);
+				v->out = g_unix_fd_add(v->fd, G_IO_OUT | G_IO_HUP | G_IO_ERR,
+						       on_writable, v);
 			return true;
 		}
 		if (sent < 0) {

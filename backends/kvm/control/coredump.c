@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A domain as a core file (coredump_file.c has its form). What it consists of is looked up at once, in core context;
- * a thread then writes it, so that nobody but the domain itself waits for the disk:
+ * A domain as a core file (coredump_file.c has its form). What it consists of is looked up at once,
+ *in core context; a thread then writes it, so that nobody but the domain itself waits for the disk:
  *
- *	coredump_start() -> look_in_core(): paused -> write_file(), a thread -> on_written(): goes on
+ *	coredump_start() -> look_in_core(): paused -> write_file(), a thread -> on_written(): goes
+ *on
  *
- * While the thread reads the domain's frames they must stay its own: it remains paused, and who destroys it gets its
- * record (guest_destroy()); the domain itself goes when the thread has ended.
+ * While the thread reads the domain's frames they must stay its own: it remains paused, and who
+ *destroys it gets its record (guest_destroy()); the domain itself goes when the thread has ended.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,8 +21,9 @@
 #include "lifecycle.h"
 
 #define MAX_SEGMENTS 60000u
-/* Linux maps a page that has nothing to tell 65,536 times (espfix, the P2M's holes): a few are enough. */
-#define MAX_VIEWS    8
+/* Linux maps a page that has nothing to tell 65,536 times (espfix, the P2M's holes): a few are
+ * enough. */
+#define MAX_VIEWS 8
 
 /* Xen's and the gate's part of an address space: nobody's business in the dump. */
 #define FIRST_RESERVED_SLOT 256u
@@ -68,9 +70,15 @@ static void add_frame(void *opaque, mfn_t mfn, uint64_t pfn)
 static void add_page(struct dump *dump, uint64_t va, uint64_t pfn, uint32_t flags)
 {
 	GArray *segments = dump->image.segments;
-	Elf64_Phdr *last = segments->len ? &g_array_index(segments, Elf64_Phdr, segments->len - 1) : NULL;
-	Elf64_Phdr new = { .p_type = PT_LOAD, .p_flags = flags, .p_offset = pfn << PAGE_SHIFT, .p_vaddr = va,
-			   .p_paddr = pfn << PAGE_SHIFT, .p_filesz = PAGE_SIZE, .p_memsz = PAGE_SIZE,
+	Elf64_Phdr *last =
+		segments->len ? &g_array_index(segments, Elf64_Phdr, segments->len - 1) : NULL;
+	Elf64_Phdr new = { .p_type = PT_LOAD,
+			   .p_flags = flags,
+			   .p_offset = pfn << PAGE_SHIFT,
+			   .p_vaddr = va,
+			   .p_paddr = pfn << PAGE_SHIFT,
+			   .p_filesz = PAGE_SIZE,
+			   .p_memsz = PAGE_SIZE,
 			   .p_align = PAGE_SIZE };
 
 	if (last && last->p_vaddr + last->p_filesz == va && last->p_flags == flags &&
@@ -92,12 +100,14 @@ static void walk(struct dump *dump, mfn_t table, unsigned level, uint64_t va)
 	const uint64_t *entries = plat_frame_ptr(table);
 
 	for (unsigned n = 0; n < 512; n++) {
-		/* The kernel's half first: were there too many segments, programs would be missed least. */
+		/* The kernel's half first: were there too many segments, programs would be missed
+		 * least. */
 		unsigned i = level == 4 ? n ^ 256 : n;
 		uint64_t entry = READ_ONCE(entries[i]), pfn;
 		uint64_t at = va | (uint64_t)i << (PAGE_SHIFT + 9 * (level - 1));
 
-		if (!(entry & PTE_P) || (level == 4 && i >= FIRST_RESERVED_SLOT && i <= LAST_RESERVED_SLOT))
+		if (!(entry & PTE_P) ||
+		    (level == 4 && i >= FIRST_RESERVED_SLOT && i <= LAST_RESERVED_SLOT))
 			continue;
 		if (level == 4 && i >= 256)
 			at |= UINT64_C(0xffff) << 48;
@@ -109,20 +119,47 @@ static void walk(struct dump *dump, mfn_t table, unsigned level, uint64_t va)
 		}
 		pfn = m2p_get(pte_mfn(entry));
 		if (pfn < dump->image.nr_pfns)
-			add_page(dump, at, pfn, PF_R | (entry & PTE_RW ? PF_W : 0) | (entry & PTE_NX ? 0 : PF_X));
+			add_page(dump, at, pfn,
+				 PF_R | (entry & PTE_RW ? PF_W : 0) | (entry & PTE_NX ? 0 : PF_X));
 	}
 }
 
 static void add_thread(struct core_image *image, unsigned id, const struct vcpu_guest_context *c)
 {
 	const struct cpu_user_regs *r = &c->user_regs;
-	struct thread_note n = { .head = { .n_namesz = 5, .n_descsz = sizeof(n.status), .n_type = NT_PRSTATUS },
-				 .name = "CORE" };
+	struct thread_note n = {
+		.head = { .n_namesz = 5, .n_descsz = sizeof(n.status), .n_type = NT_PRSTATUS },
+		.name = "CORE"
+	};
 	/* As <sys/user.h> orders them. */
 	const uint64_t regs[] = {
-		r->r15, r->r14, r->r13, r->r12, r->rbp, r->rbx, r->r11, r->r10, r->r9, r->r8, r->rax, r->rcx, r->rdx,
-		r->rsi, r->rdi, UINT64_MAX, r->rip, r->cs, r->rflags, r->rsp, r->ss, c->fs_base,
-		c->flags & VGCF_in_kernel ? c->gs_base_kernel : c->gs_base_user, r->ds, r->es, r->fs, r->gs,
+		r->r15,
+		r->r14,
+		r->r13,
+		r->r12,
+		r->rbp,
+		r->rbx,
+		r->r11,
+		r->r10,
+		r->r9,
+		r->r8,
+		r->rax,
+		r->rcx,
+		r->rdx,
+		r->rsi,
+		r->rdi,
+		UINT64_MAX,
+		r->rip,
+		r->cs,
+		r->rflags,
+		r->rsp,
+		r->ss,
+		c->fs_base,
+		c->flags & VGCF_in_kernel ? c->gs_base_kernel : c->gs_base_user,
+		r->ds,
+		r->es,
+		r->fs,
+		r->gs,
 	};
 
 	_Static_assert(sizeof(regs) == sizeof(n.status.pr_reg), "registers");
@@ -187,13 +224,18 @@ static void finish(struct dump *dump)
 	g_autoptr(GError) error = NULL;
 
 	if (dump->error == ECANCELED)
-		error = g_error_new(GUEST_ERROR, GUEST_ERROR_FAILED, "no core file %s: domain %s was destroyed, or the "
-				    "machine ends", dump->path, dump->g->name);
+		error = g_error_new(GUEST_ERROR, GUEST_ERROR_FAILED,
+				    "no core file %s: domain %s was destroyed, or the "
+				    "machine ends",
+				    dump->path, dump->g->name);
 	else if (dump->error)
-		error = g_error_new(G_FILE_ERROR, g_file_error_from_errno(dump->error), "cannot write the core file %s: "
-				    "%s", dump->path, g_strerror(dump->error));
+		error = g_error_new(G_FILE_ERROR, g_file_error_from_errno(dump->error),
+				    "cannot write the core file %s: "
+				    "%s",
+				    dump->path, g_strerror(dump->error));
 	if (dump->too_many)
-		xlog(LOG_WARN, "%s: has only the first %u mappings of the kernel", dump->path, MAX_SEGMENTS);
+		xlog(LOG_WARN, "%s: has only the first %u mappings of the kernel", dump->path,
+		     MAX_SEGMENTS);
 	dump->done(dump->g, error, dump->data);
 	dump_free(dump);
 }
@@ -236,7 +278,8 @@ void coredump_start(struct guest *g, const char *path, coredump_done_fn *done, v
 	dump->image.threads = g_array_new(FALSE, FALSE, sizeof(struct thread_note));
 	dump->image.contexts = g_array_new(FALSE, FALSE, sizeof(struct vcpu_guest_context));
 	/* Never over something that is there: the path is a client's. */
-	dump->fd = g->dump ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	dump->fd = g->dump ? -1 :
+			     open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (dump->fd < 0) {
 		dump->error = g->dump ? EBUSY : errno;
 		finish(dump);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Between coredump.c, which knows domains, and coredump_file.c, which knows files. Private to both. */
+/* Between coredump.c, which knows domains, and coredump_file.c, which knows files. Private to both.
+ */
 #ifndef XENOPUS_COREDUMP_H
 #define XENOPUS_COREDUMP_H
 
@@ -27,8 +28,10 @@ struct thread_note {
 
 /**
  * struct core_image - what goes into a core file, as far as it is not the frames themselves.
- * @mfns: by pfn, up to @nr_pfns, which is not above @max_pfns; COREDUMP_NO_FRAME where there is none
- * @segments: Elf64_Phdr of what the kernel's page tables map; p_offset is still the pseudo-physical address
+ * @mfns: by pfn, up to @nr_pfns, which is not above @max_pfns; COREDUMP_NO_FRAME where there is
+ * none
+ * @segments: Elf64_Phdr of what the kernel's page tables map; p_offset is still the pseudo-physical
+ * address
  * @threads: struct thread_note of each virtual CPU that was started
  * @contexts: struct vcpu_guest_context of every virtual CPU, zeroes for those that were not
  * @shared_info: a copy

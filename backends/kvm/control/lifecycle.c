@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What becomes of a domain that stops: on_poweroff, on_reboot, on_crash, on_watchdog of its configuration. A domain
- * that does not stay up is started again after 1, 2, 4 ... 64 seconds.
+ * What becomes of a domain that stops: on_poweroff, on_reboot, on_crash, on_watchdog of its
+ * configuration. A domain that does not stay up is started again after 1, 2, 4 ... 64 seconds.
  */
 #include <string.h>
 
@@ -12,7 +12,7 @@
 #include <xen/sched.h>
 
 #define LASTING_US (10 * G_USEC_PER_SEC) /* up for so long, a start counts as good */
-#define MAX_DELAY  64u                   /* seconds */
+#define MAX_DELAY  64u			 /* seconds */
 
 static char *crash_dir;
 static bool ending;
@@ -45,7 +45,8 @@ static void add_line(void *opaque, const char *text)
 static void restarted(struct guest *g, const GError *error, void *data)
 {
 	if (!g)
-		xlog(LOG_ERROR, "domain %s was not started again: %s", (char *)data, error->message);
+		xlog(LOG_ERROR, "domain %s was not started again: %s", (char *)data,
+		     error->message);
 	g_free(data);
 }
 
@@ -181,10 +182,12 @@ static void note_crash(struct guest *g, const char *registers)
 	g_autofree char *path = crash_note(crash_dir, g, registers, &error);
 
 	if (path)
-		xlog(LOG_WARN, "domain %s (%u) crashed; its registers and last console lines are in %s", g->name,
-		     g->id, path);
+		xlog(LOG_WARN,
+		     "domain %s (%u) crashed; its registers and last console lines are in %s",
+		     g->name, g->id, path);
 	else
-		xlog(LOG_WARN, "domain %s (%u) crashed; no note of it: %s", g->name, g->id, error->message);
+		xlog(LOG_WARN, "domain %s (%u) crashed; no note of it: %s", g->name, g->id,
+		     error->message);
 	guest_event("crashed", g, path);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Between guest.c, which makes and unmakes domains, and lifecycle.c, which decides when. Private to both. */
+/* Between guest.c, which makes and unmakes domains, and lifecycle.c, which decides when. Private to
+ * both. */
 #ifndef XENOPUS_LIFECYCLE_H
 #define XENOPUS_LIFECYCLE_H
 

@@ -48,7 +48,8 @@ void methods_event(const char *what, const struct guest *g, const char *detail)
 	g_autoptr(JsonNode) root = NULL;
 	g_autofree char *text = NULL;
 
-	xlog(LOG_INFO, "domain %s (%u): %s%s%s", g->name, g->id, what, detail ? ", " : "", detail ? detail : "");
+	xlog(LOG_INFO, "domain %s (%u): %s%s%s", g->name, g->id, what, detail ? ", " : "",
+	     detail ? detail : "");
 	json_builder_begin_object(b);
 	json_builder_set_member_name(b, "jsonrpc");
 	json_builder_add_string_value(b, "2.0");

@@ -13,7 +13,9 @@ static void created(struct guest *g, const GError *error, void *data)
 	JsonObject *o;
 
 	if (!g) {
-		int code = error->domain == GUEST_ERROR && error->code == GUEST_ERROR_EXISTS ? RPC_EXISTS : RPC_FAILED;
+		int code = error->domain == GUEST_ERROR && error->code == GUEST_ERROR_EXISTS ?
+				   RPC_EXISTS :
+				   RPC_FAILED;
 
 		rpc_error(rq, code, "%s", error->message);
 		return;
@@ -32,7 +34,8 @@ static bool parse_uuid(const char *text, uint8_t uuid[16])
 	for (unsigned i = 0; i < 16; text += 2, i++) {
 		if (*text == '-')
 			text++;
-		uuid[i] = (uint8_t)(g_ascii_xdigit_value(text[0]) << 4 | g_ascii_xdigit_value(text[1]));
+		uuid[i] = (uint8_t)(g_ascii_xdigit_value(text[0]) << 4 |
+				    g_ascii_xdigit_value(text[1]));
 	}
 	return true;
 }
@@ -53,11 +56,13 @@ static char *check_cpus(const char *text)
 
 	for (char **part = parts; *part; part++) {
 		if (!words_cpus(*part, &cpus))
-			return g_strdup("cpus must be numbers and ranges, as in 0-2,5, or all; one for each virtual CPU "
+			return g_strdup("cpus must be numbers and ranges, as in 0-2,5, or all; one "
+					"for each virtual CPU "
 					"behind semicolons");
 		if (!(cpus & cpu_all()))
-			return g_strdup_printf("cpus of \"%.64s\": this machine has none of them, it has 0 to %u", *part,
-					       plat_info()->pcpus - 1);
+			return g_strdup_printf(
+				"cpus of \"%.64s\": this machine has none of them, it has 0 to %u",
+				*part, plat_info()->pcpus - 1);
 	}
 	return NULL;
 }
@@ -65,8 +70,10 @@ static char *check_cpus(const char *text)
 /* What one param cannot say: returns NULL or what is wrong; free it with g_free(). */
 static char *check(struct guest_config *c, const char *const on[5], const char *uuid)
 {
-	static const char *const keys[5] = { [SHUTDOWN_poweroff] = "on_poweroff", [SHUTDOWN_reboot] = "on_reboot",
-					     [SHUTDOWN_suspend] = "on_suspend", [SHUTDOWN_crash] = "on_crash",
+	static const char *const keys[5] = { [SHUTDOWN_poweroff] = "on_poweroff",
+					     [SHUTDOWN_reboot] = "on_reboot",
+					     [SHUTDOWN_suspend] = "on_suspend",
+					     [SHUTDOWN_crash] = "on_crash",
 					     [SHUTDOWN_watchdog] = "on_watchdog" };
 
 	char *wrong;
@@ -87,8 +94,10 @@ static char *check(struct guest_config *c, const char *const on[5], const char *
 		int action = on[i] ? find_action(on[i]) : (int)c->on[i];
 
 		if (action < 0)
-			return g_strdup_printf("%s of \"%.32s\": give destroy, restart, rename-restart, preserve, "
-					       "coredump-destroy or coredump-restart", keys[i], on[i]);
+			return g_strdup_printf(
+				"%s of \"%.32s\": give destroy, restart, rename-restart, preserve, "
+				"coredump-destroy or coredump-restart",
+				keys[i], on[i]);
 		c->on[i] = (enum guest_action)action;
 	}
 	return NULL;
@@ -97,7 +106,8 @@ static char *check(struct guest_config *c, const char *const on[5], const char *
 void method_create(struct request *rq, JsonObject *params)
 {
 	g_autoptr(guest_config) c = guest_config_new();
-	const char *name, *kernel, *ramdisk = NULL, *cmdline = NULL, *uuid = NULL, *cpus = NULL, *on[5] = { NULL };
+	const char *name, *kernel, *ramdisk = NULL, *cmdline = NULL, *uuid = NULL, *cpus = NULL,
+				   *on[5] = { NULL };
 	g_autofree char *wrong = NULL;
 	gint64 memory = c->memory, maxmem = 0, vcpus = c->vcpus, maxvcpus = 0, weight = 0, cap = 0;
 	bool paused = false;

@@ -5,8 +5,14 @@
 #include "../machine.h"
 #include "methods.h"
 
-#define ONE_DOMAIN(g) { "domain", PARAM_DOMAIN, true, &(g), 0, 0 }
-#define END	      { NULL, PARAM_STRING, false, NULL, 0, 0 }
+#define ONE_DOMAIN(g)                                    \
+	{                                                \
+		"domain", PARAM_DOMAIN, true, &(g), 0, 0 \
+	}
+#define END                                           \
+	{                                             \
+		NULL, PARAM_STRING, false, NULL, 0, 0 \
+	}
 
 /* Is it there? False after an answer. */
 static bool exists(struct request *rq, const struct guest *g)
@@ -58,7 +64,8 @@ static void finish(struct request *rq, struct guest *g, struct op *op)
 	if (rc == -XEN_ENOMEM)
 		rpc_error(rq, RPC_FAILED, "the machine has no memory left for that");
 	else if (rc)
-		rpc_error(rq, RPC_FAILED, "the core refuses that for domain %s: error %d", g->name, -rc);
+		rpc_error(rq, RPC_FAILED, "the core refuses that for domain %s: error %d", g->name,
+			  -rc);
 	else
 		rpc_done(rq);
 }
@@ -104,9 +111,9 @@ void method_shutdown(struct request *rq, JsonObject *params)
 {
 	struct op op = { .fn = op_shutdown, .text = "poweroff" };
 	struct guest *g;
-	const struct param table[] = {
-		ONE_DOMAIN(g), { "how", PARAM_STRING, false, &op.text, 0, 16 }, END
-	};
+	const struct param table[] = { ONE_DOMAIN(g),
+				       { "how", PARAM_STRING, false, &op.text, 0, 16 },
+				       END };
 
 	if (!params_take(rq, params, table) || !methods_alive(rq, g))
 		return;
@@ -121,14 +128,17 @@ void method_rename(struct request *rq, JsonObject *params)
 	g_autoptr(GError) error = NULL;
 	const char *name;
 	struct guest *g;
-	const struct param table[] = { ONE_DOMAIN(g), { "name", PARAM_STRING, true, &name, 0, 0 }, END };
+	const struct param table[] = { ONE_DOMAIN(g),
+				       { "name", PARAM_STRING, true, &name, 0, 0 },
+				       END };
 
 	if (!params_take(rq, params, table) || !exists(rq, g))
 		return;
 	if (guest_rename(g, name, &error))
 		rpc_done(rq);
 	else
-		rpc_error(rq, error->code == GUEST_ERROR_EXISTS ? RPC_EXISTS : RPC_FAILED, "%s", error->message);
+		rpc_error(rq, error->code == GUEST_ERROR_EXISTS ? RPC_EXISTS : RPC_FAILED, "%s",
+			  error->message);
 }
 
 static int op_target(struct domain *d, const struct op *op)
@@ -144,9 +154,10 @@ static int op_max(struct domain *d, const struct op *op)
 static bool take_memory(struct request *rq, JsonObject *params, struct guest **g, struct op *op)
 {
 	gint64 kib;
-	const struct param table[] = {
-		ONE_DOMAIN(*g), { "kib", PARAM_INT, true, &kib, 4, METHODS_MAX_MIB * G_GINT64_CONSTANT(1024) }, END
-	};
+	const struct param table[] = { ONE_DOMAIN(*g),
+				       { "kib", PARAM_INT, true, &kib, 4,
+					 METHODS_MAX_MIB * G_GINT64_CONSTANT(1024) },
+				       END };
 
 	if (!params_take(rq, params, table) || !methods_alive(rq, *g))
 		return false;
@@ -162,7 +173,8 @@ void method_set_memory(struct request *rq, JsonObject *params)
 	if (!take_memory(rq, params, &g, &op))
 		return;
 	if (operate(g, &op) == -XEN_E2BIG)
-		rpc_error(rq, RPC_FAILED, "domain %s may not have so much: mem-max sets how much", g->name);
+		rpc_error(rq, RPC_FAILED, "domain %s may not have so much: mem-max sets how much",
+			  g->name);
 	else if (op.rc)
 		rpc_error(rq, RPC_FAILED, "no new target for domain %s: error %d", g->name, -op.rc);
 	else
@@ -188,14 +200,19 @@ void method_set_vcpus(struct request *rq, JsonObject *params)
 	struct op op = { .fn = op_online };
 	gint64 n;
 	struct guest *g;
-	const struct param table[] = { ONE_DOMAIN(g), { "vcpus", PARAM_INT, true, &n, 1, MAX_VCPUS }, END };
+	const struct param table[] = { ONE_DOMAIN(g),
+				       { "vcpus", PARAM_INT, true, &n, 1, MAX_VCPUS },
+				       END };
 
 	if (!params_take(rq, params, table) || !methods_alive(rq, g))
 		return;
 	op.number = (uint64_t)n;
 	if (operate(g, &op) == -XEN_EINVAL)
-		rpc_error(rq, RPC_FAILED, "domain %s has %u virtual CPUs (maxvcpus of its configuration): give at most "
-			  "that", g->name, g->cfg->maxvcpus);
+		rpc_error(rq, RPC_FAILED,
+			  "domain %s has %u virtual CPUs (maxvcpus of its configuration): give at "
+			  "most "
+			  "that",
+			  g->name, g->cfg->maxvcpus);
 	else
 		rpc_done(rq);
 }
@@ -209,7 +226,9 @@ void method_sysrq(struct request *rq, JsonObject *params)
 {
 	struct op op = { .fn = op_sysrq };
 	struct guest *g;
-	const struct param table[] = { ONE_DOMAIN(g), { "key", PARAM_STRING, true, &op.text, 0, 1 }, END };
+	const struct param table[] = { ONE_DOMAIN(g),
+				       { "key", PARAM_STRING, true, &op.text, 0, 1 },
+				       END };
 
 	if (!params_take(rq, params, table) || !methods_alive(rq, g))
 		return;
@@ -230,18 +249,20 @@ void method_trigger(struct request *rq, JsonObject *params)
 	const char *what;
 	gint64 vcpu = 0;
 	struct guest *g;
-	const struct param table[] = {
-		ONE_DOMAIN(g), { "trigger", PARAM_STRING, true, &what, 0, 16 },
-		{ "vcpu", PARAM_INT, false, &vcpu, 0, MAX_VCPUS - 1 }, END
-	};
+	const struct param table[] = { ONE_DOMAIN(g),
+				       { "trigger", PARAM_STRING, true, &what, 0, 16 },
+				       { "vcpu", PARAM_INT, false, &vcpu, 0, MAX_VCPUS - 1 },
+				       END };
 
 	if (!params_take(rq, params, table) || !methods_alive(rq, g))
 		return;
 	op.number = (uint64_t)vcpu;
 	if (strcmp(what, "nmi"))
-		rpc_error(rq, RPC_PARAMS, "trigger must be nmi: a PV domain has none of the others' hardware");
+		rpc_error(rq, RPC_PARAMS,
+			  "trigger must be nmi: a PV domain has none of the others' hardware");
 	else if (operate(g, &op))
-		rpc_error(rq, RPC_FAILED, "domain %s has no virtual CPU %u that was started", g->name, (unsigned)vcpu);
+		rpc_error(rq, RPC_FAILED, "domain %s has no virtual CPU %u that was started",
+			  g->name, (unsigned)vcpu);
 	else
 		rpc_done(rq);
 }
@@ -286,14 +307,17 @@ void method_dump_core(struct request *rq, JsonObject *params)
 {
 	const char *path;
 	struct guest *g;
-	const struct param table[] = { ONE_DOMAIN(g), { "file", PARAM_STRING, true, &path, 0, 0 }, END };
+	const struct param table[] = { ONE_DOMAIN(g),
+				       { "file", PARAM_STRING, true, &path, 0, 0 },
+				       END };
 
 	if (!params_take(rq, params, table) || !exists(rq, g))
 		return;
 	if (!g_path_is_absolute(path))
 		rpc_error(rq, RPC_PARAMS, "file must be an absolute path");
 	else if (g->dump)
-		rpc_error(rq, RPC_STATE, "a core file of domain %s is being written already", g->name);
+		rpc_error(rq, RPC_STATE, "a core file of domain %s is being written already",
+			  g->name);
 	else
 		coredump_start(g, path, dumped, rq);
 }

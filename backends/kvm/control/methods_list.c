@@ -38,15 +38,15 @@ static void answer(struct request *rq, JsonBuilder *b)
 /* One domain, or with NULL all. */
 static bool take_choice(struct request *rq, JsonObject *params, struct guest **only)
 {
-	const struct param table[] = {
-		{ "domain", PARAM_DOMAIN, false, only, 0, 0 }, { NULL, PARAM_STRING, false, NULL, 0, 0 }
-	};
+	const struct param table[] = { { "domain", PARAM_DOMAIN, false, only, 0, 0 },
+				       { NULL, PARAM_STRING, false, NULL, 0, 0 } };
 
 	*only = NULL;
 	return params_take(rq, params, table);
 }
 
-static void each_chosen(const struct guest *only, void (*fn)(struct guest *g, JsonBuilder *b), JsonBuilder *b)
+static void each_chosen(const struct guest *only, void (*fn)(struct guest *g, JsonBuilder *b),
+			JsonBuilder *b)
 {
 	for (guint i = 0; i < guests->len; i++) {
 		struct guest *g = g_ptr_array_index(guests, i);
@@ -95,7 +95,8 @@ static void list_one(struct guest *g, JsonBuilder *b)
 	add_int(b, "cpu_ns", s.cpu_ns);
 	add_int(b, "hypercalls", s.hypercalls);
 	add_int(b, "exits", s.exits);
-	add_int(b, "uptime_s", g->started ? (uint64_t)(g_get_monotonic_time() - g->started) / G_USEC_PER_SEC : 0);
+	add_int(b, "uptime_s",
+		g->started ? (uint64_t)(g_get_monotonic_time() - g->started) / G_USEC_PER_SEC : 0);
 	json_builder_end_object(b);
 }
 
@@ -249,9 +250,8 @@ void method_debug_keys(struct request *rq, JsonObject *params)
 {
 	g_autoptr(JsonBuilder) b = NULL;
 	const char *keys;
-	const struct param table[] = {
-		{ "keys", PARAM_STRING, true, &keys, 0, 16 }, { NULL, PARAM_STRING, false, NULL, 0, 0 }
-	};
+	const struct param table[] = { { "keys", PARAM_STRING, true, &keys, 0, 16 },
+				       { NULL, PARAM_STRING, false, NULL, 0, 0 } };
 	struct keys k;
 
 	if (!params_take(rq, params, table))

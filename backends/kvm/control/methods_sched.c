@@ -25,23 +25,25 @@ void method_pin(struct request *rq, JsonObject *params)
 	gint64 vcpu = SCHED_ALL_VCPUS;
 	const char *cpus;
 	struct guest *g;
-	const struct param table[] = {
-		{ "domain", PARAM_DOMAIN, true, &g, 0, 0 }, { "vcpu", PARAM_INT, false, &vcpu, 0, MAX_VCPUS - 1 },
-		{ "cpus", PARAM_STRING, true, &cpus, 0, 256 }, { NULL, PARAM_STRING, false, NULL, 0, 0 }
-	};
+	const struct param table[] = { { "domain", PARAM_DOMAIN, true, &g, 0, 0 },
+				       { "vcpu", PARAM_INT, false, &vcpu, 0, MAX_VCPUS - 1 },
+				       { "cpus", PARAM_STRING, true, &cpus, 0, 256 },
+				       { NULL, PARAM_STRING, false, NULL, 0, 0 } };
 
 	if (!params_take(rq, params, table) || !methods_alive(rq, g))
 		return;
 	p.vcpu = (int)vcpu;
 	if (!words_cpus(cpus, &p.cpus)) {
-		rpc_error(rq, RPC_PARAMS, "cpus of \"%s\": give numbers and ranges, as in 0-2,5, or all", cpus);
+		rpc_error(rq, RPC_PARAMS,
+			  "cpus of \"%s\": give numbers and ranges, as in 0-2,5, or all", cpus);
 		return;
 	}
 	guest_with(g, pin_in_core, &p);
 	if (p.rc == -XEN_ENOENT)
 		rpc_error(rq, RPC_FAILED, "domain %s has no virtual CPU %d", g->name, p.vcpu);
 	else if (p.rc)
-		rpc_error(rq, RPC_FAILED, "this machine has none of the physical CPUs %s: it has 0 to %u", cpus,
+		rpc_error(rq, RPC_FAILED,
+			  "this machine has none of the physical CPUs %s: it has 0 to %u", cpus,
 			  plat_info()->pcpus - 1);
 	else
 		rpc_done(rq);
@@ -96,10 +98,9 @@ void method_scheduling(struct request *rq, JsonObject *params)
 	g_autoptr(JsonBuilder) b = NULL;
 	const char *scheduler = NULL;
 	struct guest *only = NULL;
-	const struct param table[] = {
-		{ "domain", PARAM_DOMAIN, false, &only, 0, 0 },
-		{ "scheduler", PARAM_STRING, false, &scheduler, 0, 16 }, { NULL, PARAM_STRING, false, NULL, 0, 0 }
-	};
+	const struct param table[] = { { "domain", PARAM_DOMAIN, false, &only, 0, 0 },
+				       { "scheduler", PARAM_STRING, false, &scheduler, 0, 16 },
+				       { NULL, PARAM_STRING, false, NULL, 0, 0 } };
 
 	if (!params_take(rq, params, table) || !right_scheduler(rq, scheduler))
 		return;
@@ -135,7 +136,8 @@ void method_scheduling(struct request *rq, JsonObject *params)
 
 void method_set_scheduling(struct request *rq, JsonObject *params)
 {
-	gint64 vcpu = SCHED_ALL_VCPUS, weight = -1, warp_us = -1, limit_us = -1, unwarp_us = -1, cap = -1;
+	gint64 vcpu = SCHED_ALL_VCPUS, weight = -1, warp_us = -1, limit_us = -1, unwarp_us = -1,
+	       cap = -1;
 	struct scheduling s = { .rc = 0 };
 	const char *scheduler = NULL;
 	struct guest *g;
@@ -156,7 +158,8 @@ void method_set_scheduling(struct request *rq, JsonObject *params)
 	if (!params_take(rq, params, table) || !methods_alive(rq, g))
 		return;
 	/* Only one has warps: whoever sets them means that. */
-	if (warp_us >= 0 || limit_us >= 0 || unwarp_us >= 0 || json_object_has_member(params, "warp"))
+	if (warp_us >= 0 || limit_us >= 0 || unwarp_us >= 0 ||
+	    json_object_has_member(params, "warp"))
 		scheduler = "bvt";
 	if (!right_scheduler(rq, scheduler))
 		return;
@@ -168,7 +171,8 @@ void method_set_scheduling(struct request *rq, JsonObject *params)
 		return;
 	}
 	s.set_cap = cap >= 0;
-	s.set = weight > 0 || warp_us >= 0 || limit_us >= 0 || unwarp_us >= 0 || json_object_has_member(params, "warp");
+	s.set = weight > 0 || warp_us >= 0 || limit_us >= 0 || unwarp_us >= 0 ||
+		json_object_has_member(params, "warp");
 	if (json_object_has_member(params, "warp"))
 		s.p.warp = warp;
 	s.p.weight = weight > 0 ? (uint32_t)weight : s.p.weight;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages, from bytes to methods and back: see rpc.h. JSON-GLib builds whatever tree it is told to, so size (server.c)
- * and nesting are bounded before it sees a message.
+ * Messages, from bytes to methods and back: see rpc.h. JSON-GLib builds whatever tree it is told
+ * to, so size (server.c) and nesting are bounded before it sees a message.
  */
 #include <string.h>
 
 #include "guest.h"
 #include "rpc.h"
 
-/* What JSON has outside strings. JSON-GLib takes comments and other quotes, too, in which a bracket is none. */
+/* What JSON has outside strings. JSON-GLib takes comments and other quotes, too, in which a bracket
+ * is none. */
 static bool is_json(char c)
 {
 	return g_ascii_isalnum(c) || (c && strchr(" \t\r{}[]:,\"+-.", c));
@@ -29,7 +30,8 @@ static const char *check_text(const char *text, size_t len)
 			string = !string;
 		} else if (!string && !is_json(text[i])) {
 			return "the message is not JSON";
-		} else if (!string && (text[i] == '{' || text[i] == '[') && ++depth > RPC_MAX_NESTING) {
+		} else if (!string && (text[i] == '{' || text[i] == '[') &&
+			   ++depth > RPC_MAX_NESTING) {
 			return "the message is nested too deeply";
 		} else if (!string && (text[i] == '}' || text[i] == ']') && depth) {
 			depth--;
@@ -60,7 +62,8 @@ static JsonObject *new_answer(JsonNode *id, JsonNode **root)
 
 	*root = json_node_init_object(json_node_alloc(), o);
 	json_object_set_string_member(o, "jsonrpc", "2.0");
-	json_object_set_member(o, "id", id ? json_node_copy(id) : json_node_init_null(json_node_alloc()));
+	json_object_set_member(o, "id",
+			       id ? json_node_copy(id) : json_node_init_null(json_node_alloc()));
 	json_object_unref(o);
 	return o;
 }
@@ -155,22 +158,25 @@ static char *take_one(const struct param *p, JsonNode *node, int *code)
 
 	if (p->kind == PARAM_DOMAIN)
 		return take_domain(p, node, code);
-	if (!JSON_NODE_HOLDS_VALUE(node) ||
-	    type != (p->kind == PARAM_STRING ? G_TYPE_STRING : p->kind == PARAM_INT ? G_TYPE_INT64 : G_TYPE_BOOLEAN))
+	if (!JSON_NODE_HOLDS_VALUE(node) || type != (p->kind == PARAM_STRING ? G_TYPE_STRING :
+						     p->kind == PARAM_INT    ? G_TYPE_INT64 :
+									       G_TYPE_BOOLEAN))
 		return g_strdup_printf("%s must be %s", p->name, kind_name(p->kind));
 	if (p->kind == PARAM_STRING) {
 		const char *text = json_node_get_string(node);
 		gint64 max = p->max ? p->max : 4095;
 
 		if ((gint64)strlen(text) > max)
-			return g_strdup_printf("%s has more than %" G_GINT64_FORMAT " bytes", p->name, max);
+			return g_strdup_printf("%s has more than %" G_GINT64_FORMAT " bytes",
+					       p->name, max);
 		*(const char **)p->to = text;
 	} else if (p->kind == PARAM_INT) {
 		gint64 n = json_node_get_int(node);
 
 		if (n < p->min || n > p->max)
-			return g_strdup_printf("%s of %" G_GINT64_FORMAT ": give %" G_GINT64_FORMAT " to %"
-					       G_GINT64_FORMAT, p->name, n, p->min, p->max);
+			return g_strdup_printf("%s of %" G_GINT64_FORMAT ": give %" G_GINT64_FORMAT
+					       " to %" G_GINT64_FORMAT,
+					       p->name, n, p->min, p->max);
 		*(gint64 *)p->to = n;
 	} else {
 		*(bool *)p->to = json_node_get_boolean(node);
@@ -201,7 +207,8 @@ bool params_take(struct request *rq, JsonObject *params, const struct param *tab
 	while (!wrong && json_object_iter_next(&iter, &name, &node)) {
 		const struct param *p = find_param(table, name);
 
-		wrong = p ? take_one(p, node, &code) : g_strdup_printf("there is no parameter %.64s", name);
+		wrong = p ? take_one(p, node, &code) :
+			    g_strdup_printf("there is no parameter %.64s", name);
 	}
 	if (wrong)
 		rpc_error(rq, code, "%s", wrong);
@@ -226,7 +233,8 @@ static void call(struct client *client, JsonNode *id, const char *method, JsonOb
 
 static bool is_string(JsonNode *node)
 {
-	return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING;
+	return node && JSON_NODE_HOLDS_VALUE(node) &&
+	       json_node_get_value_type(node) == G_TYPE_STRING;
 }
 
 /* A number, a string or null. */
@@ -235,14 +243,17 @@ static bool id_is_good(JsonNode *id)
 	GType type = id ? json_node_get_value_type(id) : G_TYPE_INVALID;
 
 	return !id || JSON_NODE_HOLDS_NULL(id) ||
-	       (JSON_NODE_HOLDS_VALUE(id) && (type == G_TYPE_INT64 || type == G_TYPE_DOUBLE ||
-					      (type == G_TYPE_STRING && strlen(json_node_get_string(id)) < 256)));
+	       (JSON_NODE_HOLDS_VALUE(id) &&
+		(type == G_TYPE_INT64 || type == G_TYPE_DOUBLE ||
+		 (type == G_TYPE_STRING && strlen(json_node_get_string(id)) < 256)));
 }
 
 static void receive_object(struct client *client, JsonObject *o)
 {
-	JsonNode *id = json_object_get_member(o, "id"), *method = json_object_get_member(o, "method");
-	JsonNode *params = json_object_get_member(o, "params"), *version = json_object_get_member(o, "jsonrpc");
+	JsonNode *id = json_object_get_member(o, "id"),
+		 *method = json_object_get_member(o, "method");
+	JsonNode *params = json_object_get_member(o, "params"),
+		 *version = json_object_get_member(o, "jsonrpc");
 
 	if (!id_is_good(id))
 		rpc_refuse(client, RPC_INVALID, "id must be a number or a short string");
@@ -251,9 +262,11 @@ static void receive_object(struct client *client, JsonObject *o)
 	else if (!is_string(method))
 		send_error(client, id, RPC_INVALID, "method must be a string");
 	else if (params && !JSON_NODE_HOLDS_OBJECT(params))
-		send_error(client, id, RPC_PARAMS, "params must be an object: they are given by name");
+		send_error(client, id, RPC_PARAMS,
+			   "params must be an object: they are given by name");
 	else
-		call(client, id, json_node_get_string(method), params ? json_node_get_object(params) : NULL);
+		call(client, id, json_node_get_string(method),
+		     params ? json_node_get_object(params) : NULL);
 }
 
 void rpc_receive(struct client *client, const char *line, size_t len)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * JSON-RPC 2.0 over a stream, one message a line (docs/control.md). A request is answered once, at once or later; the
- * client may be gone by then.
+ * JSON-RPC 2.0 over a stream, one message a line (docs/control.md). A request is answered once, at
+ * once or later; the client may be gone by then.
  */
 #ifndef XENOPUS_RPC_H
 #define XENOPUS_RPC_H
@@ -15,11 +15,14 @@
 
 /** What went wrong, beside JSON-RPC's own codes: numbers of the protocol. */
 enum {
-	RPC_PARSE = -32700, RPC_INVALID = -32600, RPC_NO_METHOD = -32601, RPC_PARAMS = -32602,
-	RPC_FAILED = 1,    /* it cannot be done; the message says why */
+	RPC_PARSE = -32700,
+	RPC_INVALID = -32600,
+	RPC_NO_METHOD = -32601,
+	RPC_PARAMS = -32602,
+	RPC_FAILED = 1,	   /* it cannot be done; the message says why */
 	RPC_NO_DOMAIN = 2, /* there is no such domain */
-	RPC_STATE = 3,     /* not in the state the domain is in */
-	RPC_EXISTS = 4,    /* the name is taken */
+	RPC_STATE = 3,	   /* not in the state the domain is in */
+	RPC_EXISTS = 4,	   /* the name is taken */
 };
 
 struct client; /* server.c */
@@ -46,7 +49,8 @@ void rpc_refuse(struct client *client, int code, const char *message);
 char *rpc_text(JsonNode *root);
 
 /**
- * struct rpc_method - @fn answers, or keeps @rq and answers later. @params is never NULL and belongs to the caller.
+ * struct rpc_method - @fn answers, or keeps @rq and answers later. @params is never NULL and
+ * belongs to the caller.
  */
 struct rpc_method {
 	const char *name;
@@ -58,7 +62,8 @@ enum param_kind { PARAM_STRING, PARAM_INT, PARAM_BOOL, PARAM_DOMAIN };
 
 /**
  * struct param - what a method takes; the array ends with a NULL name.
- * @to: const char *, gint64, bool, or struct guest * (given by id or name); untouched where it is left out
+ * @to: const char *, gint64, bool, or struct guest * (given by id or name); untouched where it is
+ * left out
  * @min, @max: of numbers; of a string's bytes @max, 0: 4095
  */
 struct param {
@@ -69,7 +74,8 @@ struct param {
 	gint64 min, max;
 };
 
-/** params_take() - all of @params into their places; false after an answer that says what is wrong. */
+/** params_take() - all of @params into their places; false after an answer that says what is wrong.
+ */
 bool params_take(struct request *rq, JsonObject *params, const struct param *table);
 
 /* ---- server.c ---- */
@@ -79,7 +85,8 @@ void client_send(struct client *c, const char *text, size_t len);
 struct client *client_ref(struct client *c);
 void client_unref(struct client *c);
 void client_subscribe(struct client *c);
-/** client_take_socket() - when all answers are out the socket is given to @taker and the client forgotten. */
+/** client_take_socket() - when all answers are out the socket is given to @taker and the client
+ * forgotten. */
 void client_take_socket(struct client *c, void (*taker)(int fd, unsigned id), unsigned id);
 
 #endif

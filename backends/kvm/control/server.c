@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Clients are not trusted to be well: one may send rubbish, half a message, too much, or not read what it asked for.
- * Each costs bounded memory, none makes another wait, and what cannot go on is told so in one message and dropped.
+ * Clients are not trusted to be well: one may send rubbish, half a message, too much, or not read
+ * what it asked for. Each costs bounded memory, none makes another wait, and what cannot go on is
+ * told so in one message and dropped.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -120,7 +121,8 @@ static void flush(struct client *c)
 			continue;
 		if (n < 0 && errno == EAGAIN) {
 			if (!c->out_source)
-				c->out_source = g_unix_fd_add(c->fd, G_IO_OUT | G_IO_HUP | G_IO_ERR, on_writable, c);
+				c->out_source = g_unix_fd_add(c->fd, G_IO_OUT | G_IO_HUP | G_IO_ERR,
+							      on_writable, c);
 			return;
 		}
 		if (n < 0) {
@@ -192,7 +194,8 @@ static void take_lines(struct client *c)
 	guint8 *end;
 	guint at = 0;
 
-	while (listens(c) && at < c->in->len && (end = memchr(c->in->data + at, '\n', c->in->len - at))) {
+	while (listens(c) && at < c->in->len &&
+	       (end = memchr(c->in->data + at, '\n', c->in->len - at))) {
 		size_t len = (size_t)(end - (c->in->data + at));
 
 		too_long = len > RPC_MAX_MESSAGE;
@@ -242,13 +245,16 @@ static bool may_connect(int fd)
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
 
-	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) && (peer.uid == geteuid() || peer.uid == 0);
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) &&
+	       (peer.uid == geteuid() || peer.uid == 0);
 }
 
 static void turn_away(int fd, const char *message)
 {
-	g_autofree char *text = g_strdup_printf("{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":%d,"
-						"\"message\":\"%s\"}}\n", RPC_INVALID, message);
+	g_autofree char *text =
+		g_strdup_printf("{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":%d,"
+				"\"message\":\"%s\"}}\n",
+				RPC_INVALID, message);
 
 	send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
@@ -262,7 +268,8 @@ static struct client *find_idle(void)
 	for (guint i = 0; i < clients->len; i++) {
 		struct client *c = g_ptr_array_index(clients, i);
 
-		if (c->refs == 1 && !c->subscribed && listens(c) && (!idle || c->heard < idle->heard))
+		if (c->refs == 1 && !c->subscribed && listens(c) &&
+		    (!idle || c->heard < idle->heard))
 			idle = c;
 	}
 	return idle;
@@ -341,13 +348,15 @@ static bool clear_place(const char *path, const struct sockaddr_un *at, GError *
 	if (lstat(path, &st))
 		return true;
 	if (!S_ISSOCK(st.st_mode))
-		return fail(error, path, "is there and no socket: give another place with --socket");
+		return fail(error, path,
+			    "is there and no socket: give another place with --socket");
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	alive = fd >= 0 && !connect(fd, (const struct sockaddr *)at, sizeof(*at));
 	if (fd >= 0)
 		close(fd);
 	if (alive)
-		return fail(error, path, "another machine is served there: give another place with --socket");
+		return fail(error, path,
+			    "another machine is served there: give another place with --socket");
 	if (unlink(path))
 		return fail(error, path, g_strerror(errno));
 	return true;
@@ -361,7 +370,8 @@ bool server_open(const char *path, GError **error)
 	int rc;
 
 	if (strlen(path) >= sizeof(at.sun_path))
-		return fail(error, path, "is too long for a socket: give a shorter path with --socket");
+		return fail(error, path,
+			    "is too long for a socket: give a shorter path with --socket");
 	strcpy(at.sun_path, path);
 	if (g_mkdir_with_parents(dir, 0700))
 		return fail(error, dir, g_strerror(errno));

@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <glib.h>
 
-/** server_open() - listen at @path (mode 0600); false with @error, also if another machine serves there. */
+/** server_open() - listen at @path (mode 0600); false with @error, also if another machine serves
+ * there. */
 bool server_open(const char *path, GError **error);
 /** server_close() - no more clients; the socket's file goes. */
 void server_close(void);

@@ -7,8 +7,8 @@
 #include "../loader/cache.h"
 #include "shelf.h"
 
-#define KEEP_SECONDS  10 /* after the last use */
-#define STEADY_SECONDS 2 /* more than the resolution of a file system's times */
+#define KEEP_SECONDS   10 /* after the last use */
+#define STEADY_SECONDS 2  /* more than the resolution of a file system's times */
 
 struct shelved {
 	gint refs;
@@ -16,7 +16,8 @@ struct shelved {
 	struct loader_kernel kernel;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* not GLib's: ThreadSanitizer cannot see that one */
+static pthread_mutex_t lock =
+	PTHREAD_MUTEX_INITIALIZER; /* not GLib's: ThreadSanitizer cannot see that one */
 static struct shelved *last;
 static guint timer; /* the main thread's */
 
@@ -43,7 +44,8 @@ static bool steady(const struct stat *st)
 {
 	time_t now = time(NULL);
 
-	return st->st_ctim.tv_sec + STEADY_SECONDS < now && st->st_mtim.tv_sec + STEADY_SECONDS < now;
+	return st->st_ctim.tv_sec + STEADY_SECONDS < now &&
+	       st->st_mtim.tv_sec + STEADY_SECONDS < now;
 }
 
 /* Whatever was there before goes. */
