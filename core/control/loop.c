@@ -174,7 +174,7 @@ static inline __attribute__((always_inline)) bool to_guest(struct vcpu *v, bool 
 {
 	if (unlikely(!vcpu_flags_runnable(&v->sched)))
 		return false;
-	if (unlikely(v->time.written != v->gate.vcpu_info || v->time.stale))
+	if (unlikely(v->time.written != v->gate.vcpu_info || READ_ONCE(v->time.stale)))
 		time_update_vcpu(v);
 	if (unlikely(READ_ONCE(v->arch.nmi_pending) || READ_ONCE(v->gate.vcpu_info->evtchn_upcall_pending))) {
 		*plain = !deliver(v) && *plain;

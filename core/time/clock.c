@@ -144,7 +144,7 @@ void time_update_vcpu(struct vcpu *v)
 		if (v->id == 0)
 			time_update_wallclock(v->domain);
 	}
-	if (v->time.stale && gate_kernel_mode(&v->gate))
+	if (READ_ONCE(v->time.stale) && gate_kernel_mode(&v->gate))
 		time_write_areas(v);
 }
 

@@ -39,10 +39,9 @@ void time_get_runstate(const struct vcpu *v, struct vcpu_runstate_info *info)
 		info->time[info->state] += now - info->state_entry_time;
 }
 
-/* Write v's runstate area through the page tables @via is on. */
-static size_t write_runstate(struct vcpu *via, const struct vcpu *v)
+/* Write v's runstate to its area at @va through the page tables @via is on. */
+static size_t write_runstate(struct vcpu *via, const struct vcpu *v, uint64_t va)
 {
-	uint64_t va = v->time.runstate_guest_va;
 	uint64_t entry_va = va + offsetof(struct vcpu_runstate_info, state_entry_time);
 	bool flagged = READ_ONCE(v->domain->mm.vm_assist) & (UINT64_C(1) << VMASST_TYPE_runstate_update_flag);
 	struct vcpu_runstate_info info;
@@ -67,10 +66,9 @@ static size_t write_runstate(struct vcpu *via, const struct vcpu *v)
 	return left;
 }
 
-/* Write v's secondary time record through the page tables @via is on. */
-static size_t write_time_area(struct vcpu *via, const struct vcpu *v)
+/* Write the secondary time record at @va through the page tables @via is on. */
+static size_t write_time_area(struct vcpu *via, uint64_t va)
 {
-	uint64_t va = v->time.time_guest_va;
 	struct vcpu_time_info ti;
 	uint32_t version;
 	size_t left;
@@ -91,11 +89,14 @@ static size_t write_time_area(struct vcpu *via, const struct vcpu *v)
 
 void time_write_areas(struct vcpu *v)
 {
-	if (v->time.stale & TIME_STALE_RUNSTATE && v->time.runstate_guest_va)
-		write_runstate(v, v);
-	if (v->time.stale & TIME_STALE_AREA && v->time.time_guest_va)
-		write_time_area(v, v);
-	v->time.stale = 0;
+	uint32_t stale = __atomic_exchange_n(&v->time.stale, 0, __ATOMIC_RELAXED);
+	/* Others may move or give up an area at any moment: then it is written once more where it was. */
+	uint64_t runstate = READ_ONCE(v->time.runstate_guest_va), area = READ_ONCE(v->time.time_guest_va);
+
+	if (stale & TIME_STALE_RUNSTATE && runstate)
+		write_runstate(v, v, runstate);
+	if (stale & TIME_STALE_AREA && area)
+		write_time_area(v, area);
 	gate_slow(&v->gate, GATE_SLOW_TIME, false);
 }
 
@@ -109,7 +110,7 @@ static bool change_state(struct vcpu_time *vt, int state)
 	changed = vt->runstate != state;
 	/* As it gets or loses a physical CPU; what it does off the CPU it learns when it is back. */
 	visible = changed && (vt->runstate == RUNSTATE_running || state == RUNSTATE_running) &&
-		  vt->runstate_guest_va;
+		  READ_ONCE(vt->runstate_guest_va);
 	if (changed) {
 		if (now > vt->runstate_entry)
 			vt->runstate_ns[vt->runstate] += now - vt->runstate_entry;
@@ -125,7 +126,7 @@ void time_set_runstate(struct vcpu *v, int state)
 	ASSERT(state >= RUNSTATE_running && state <= RUNSTATE_offline);
 	if (!change_state(&v->time, state))
 		return;
-	v->time.stale |= TIME_STALE_RUNSTATE;
+	__atomic_fetch_or(&v->time.stale, TIME_STALE_RUNSTATE, __ATOMIC_RELAXED);
 	gate_slow(&v->gate, GATE_SLOW_TIME, true);
 	if (gate_kernel_mode(&v->gate))
 		time_write_areas(v);
@@ -133,18 +134,18 @@ void time_set_runstate(struct vcpu *v, int state)
 
 int time_register_runstate(struct vcpu *caller, struct vcpu *v, uint64_t va)
 {
-	v->time.runstate_guest_va = va;
-	v->time.stale &= ~TIME_STALE_RUNSTATE;
+	WRITE_ONCE(v->time.runstate_guest_va, va);
+	__atomic_fetch_and(&v->time.stale, ~TIME_STALE_RUNSTATE, __ATOMIC_RELAXED);
 	if (va)
-		write_runstate(caller, v);
+		write_runstate(caller, v, va);
 	return 0;
 }
 
 int time_register_area(struct vcpu *caller, struct vcpu *v, uint64_t va)
 {
-	v->time.time_guest_va = va;
-	v->time.stale &= ~TIME_STALE_AREA;
+	WRITE_ONCE(v->time.time_guest_va, va);
+	__atomic_fetch_and(&v->time.stale, ~TIME_STALE_AREA, __ATOMIC_RELAXED);
 	if (va)
-		write_time_area(caller, v);
+		write_time_area(caller, va);
 	return 0;
 }

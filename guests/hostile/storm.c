@@ -558,7 +558,7 @@ static long several(struct cpu *c)
 			m[i].op = 64 + rnd(c, 1000);
 		}
 	}
-	return HC2(multicall, rnd(c, 16) ? (uint64_t)m : some_va(c), rnd(c, 16) ? n : rnd(c, 200));
+	return HC2(multicall, rnd(c, 16) ? (uint64_t)m : some_va(c), n);
 }
 
 static void work(struct cpu *c)
