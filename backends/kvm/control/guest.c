@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Domains that come and go in a machine that stays: see guest.h. Everything here is the main thread's, but for the
- * functions that end in _in_core and the two hooks.
+ * Domains that come and go in a machine that stays: see guest.h. Everything here is the main
+ * thread's, but for the functions that end in _in_core and the two hooks.
  */
 #include <errno.h>
 #include <semaphore.h>
@@ -20,7 +20,8 @@ GPtrArray *guests;
 
 static const struct guest_hooks *hooks;
 static unsigned last_id;
-/* A kernel on its way out of its archive takes 100 MB, and of many with the same one only the first have to. */
+/* A kernel on its way out of its archive takes 100 MB, and of many with the same one only the first
+ * have to. */
 #define LOADING_AT_ONCE 2
 static sem_t loading; /* not GLib's pool: ThreadSanitizer cannot see that one */
 
@@ -116,8 +117,10 @@ static void check_name(const char *name, const struct guest *owner, GError **err
 	if (!words_name(name, why, sizeof(why)))
 		g_set_error(error, GUEST_ERROR, GUEST_ERROR_INVALID, "%s", why);
 	else if (other && other != owner)
-		g_set_error(error, GUEST_ERROR, GUEST_ERROR_EXISTS, "a domain %s exists already: give another name, "
-			    "or destroy that one", name);
+		g_set_error(error, GUEST_ERROR, GUEST_ERROR_EXISTS,
+			    "a domain %s exists already: give another name, "
+			    "or destroy that one",
+			    name);
 }
 
 /* ---- making one ---- */
@@ -157,7 +160,8 @@ struct building {
 	bool failed;
 };
 
-/* Who may run where and how much; what is asked for was checked as far as it can be without the machine. */
+/* Who may run where and how much; what is asked for was checked as far as it can be without the
+ * machine. */
 static void schedule_in_core(struct domain *d, const struct guest_config *cfg)
 {
 	g_auto(GStrv) parts = cfg->cpus ? g_strsplit(cfg->cpus, ";", MAX_VCPUS) : NULL;
@@ -242,12 +246,15 @@ static void on_loaded(void *data)
 	struct creation *c = data;
 
 	if (!c->error && c->g->dropped)
-		g_set_error(&c->error, GUEST_ERROR, GUEST_ERROR_FAILED, "domain %s was destroyed before its kernel "
-			    "was there", c->g->name);
+		g_set_error(&c->error, GUEST_ERROR, GUEST_ERROR_FAILED,
+			    "domain %s was destroyed before its kernel "
+			    "was there",
+			    c->g->name);
 	finish(c, !c->error && build(c));
 }
 
-/* A thread: the kernel unpacked or found, the initrd mapped; the cache fed when the domain is built. */
+/* A thread: the kernel unpacked or found, the initrd mapped; the cache fed when the domain is
+ * built. */
 static gpointer load(gpointer data)
 {
 	struct creation *c = data;
@@ -310,7 +317,8 @@ void guest_create(struct guest_config *cfg, bool paused, guest_created_fn *done,
 
 	check_name(cfg->name, NULL, &error);
 	if (!error && guests_ending())
-		g_set_error(&error, GUEST_ERROR, GUEST_ERROR_FAILED, "the machine is ending: no domain starts any more");
+		g_set_error(&error, GUEST_ERROR, GUEST_ERROR_FAILED,
+			    "the machine is ending: no domain starts any more");
 	if (error) {
 		guest_config_free(cfg);
 		done(NULL, error, data);
@@ -387,13 +395,15 @@ bool guest_rename(struct guest *g, const char *name, GError **error)
 
 	check_name(name, g, &why);
 	if (!why && g->state == GUEST_CREATING)
-		why = g_error_new(GUEST_ERROR, GUEST_ERROR_FAILED, "domain %s is being created: try again when it is "
-				  "there", g->name);
+		why = g_error_new(GUEST_ERROR, GUEST_ERROR_FAILED,
+				  "domain %s is being created: try again when it is "
+				  "there",
+				  g->name);
 	if (!why)
 		guest_with(g, rename_in_core, &r);
 	if (!why && r.rc)
-		why = g_error_new(GUEST_ERROR, GUEST_ERROR_FAILED, "domain %s cannot be renamed: error %d", g->name,
-				  -r.rc);
+		why = g_error_new(GUEST_ERROR, GUEST_ERROR_FAILED,
+				  "domain %s cannot be renamed: error %d", g->name, -r.rc);
 	if (why) {
 		g_propagate_error(error, g_steal_pointer(&why));
 		return false;
@@ -418,11 +428,13 @@ void guests_init(const struct guest_hooks *h, const char *crash_dir)
 	hooks = h;
 	sem_init(&loading, 0, LOADING_AT_ONCE);
 	guests = g_ptr_array_new_with_free_func(guest_unref);
+	later_init();
 	lifecycle_init(crash_dir);
 }
 
 void guests_free(void)
 {
+	later_end();
 	shelf_clear();
 	g_ptr_array_unref(guests);
 	guests = NULL;
