@@ -45,6 +45,7 @@ static int populate(struct builder *b)
 			page[pfn % 512] = mfn.n;
 			m2p_set(mfn, pfn);
 		}
+		cpu_breathe();
 	}
 	for (uint64_t i = 0; i < l->p2m.nr; i++)
 		plat_frame_dirty(b->list[i]);

@@ -28,6 +28,7 @@
 #define XENOPUS_BUILDER_H
 
 #include "xenopus/control.h"
+#include "xenopus/cpu.h"
 #include "xenopus/domain.h"
 #include "xenopus/lib.h"
 #include "xenopus/mm.h"

@@ -26,6 +26,9 @@ static uint64_t run_of_frames(const struct builder *b, uint64_t pfn, uint64_t ma
 	return n;
 }
 
+/* So much is copied at a time. */
+#define RUN_PAGES 256
+
 /** put() - copy @len bytes, or zeroes for @data NULL, to pseudo-physical address @phys. */
 static void put(const struct builder *b, uint64_t phys, const void *data, uint64_t len)
 {
@@ -38,8 +41,9 @@ static void put(const struct builder *b, uint64_t phys, const void *data, uint64
 		if (!src) {
 			memset(open_page(b, phys >> PAGE_SHIFT) + off, 0, n);
 		} else if (n == PAGE_SIZE) {
-			n = run_of_frames(b, phys >> PAGE_SHIFT, len >> PAGE_SHIFT) << PAGE_SHIFT;
+			n = run_of_frames(b, phys >> PAGE_SHIFT, min_t(uint64_t, len >> PAGE_SHIFT, RUN_PAGES)) << PAGE_SHIFT;
 			plat_frames_fill(builder_mfn(b, phys >> PAGE_SHIFT), src, n);
+			cpu_breathe();
 		} else {
 			memcpy(open_page(b, phys >> PAGE_SHIFT) + off, src, n);
 		}

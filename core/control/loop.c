@@ -11,6 +11,9 @@
  *
  * A home may take these short rounds by itself, without a return from plat_cpu_run() (core_trap(), core_hypercall()).
  *
+ * Work of the home's that takes long, a large domain that is made or destroyed, lets a few rounds be made in between
+ * (cpu_breathe()).
+ *
  * Two pointers per CPU, because they change at different times: @working is whom this CPU works for
  * (NULL when it idles); @loaded is whose FPU and segment state it still holds, which stays when
  * that one only waits for an event and will probably be next again.
@@ -26,6 +29,9 @@ static struct cpu {
 	struct vcpu *working;
 	struct vcpu *loaded;
 	struct vcpu *current; /* @working while its traps are handled, else NULL */
+	bool looping;
+	uint64_t breath_due;  /* system time from which on guests have waited long enough for long work */
+	struct timer breath_ends;
 } __attribute__((aligned(64))) cpus[MAX_PCPUS];
 
 static bool stopping;
@@ -260,21 +266,64 @@ static void idle(void)
 	timers_kicked();
 }
 
+/* Whoever shall run now, if there is anybody. */
+static struct vcpu *next(struct cpu *c)
+{
+	struct vcpu *v;
+
+	timers_run();
+	v = sched_pick();
+	if (v != c->working)
+		switch_to(c, v);
+	return v;
+}
+
+/* What long work takes of its CPU at a time, and what it leaves to guests then. */
+#define BREATH_NS 1000000
+
+static void breath_over(struct timer *t)
+{
+	/* That the guest has been left is all there is to it. */
+}
+
+void cpu_breathe(void)
+{
+	struct cpu *c = &cpus[plat_cpu_id()];
+	struct vcpu *v;
+	uint64_t end;
+
+	if (!c->looping || time_now() < c->breath_due)
+		return;
+	end = time_now() + BREATH_NS;
+	timer_set(&c->breath_ends, end);
+	do {
+		if (cpu_top())
+			heed(c);
+		v = next(c);
+		if (v)
+			run(c, v);
+	} while (v && time_now() < end);
+	timer_stop(&c->breath_ends);
+	/* The work's time is nobody's. */
+	if (c->working)
+		switch_to(c, NULL);
+	c->breath_due = time_now() + BREATH_NS;
+}
+
 void core_cpu_loop(void)
 {
 	struct cpu *c = &cpus[plat_cpu_id()];
 	bool first = plat_cpu_id() == 0;
 	struct vcpu *v;
 
+	timer_init(&c->breath_ends, breath_over);
 	cpu_starts();
+	c->looping = true;
 	while (!__atomic_load_n(&stopping, __ATOMIC_ACQUIRE)) {
 		if (cpu_top())
 			heed(c);
 		plat_poll();
-		timers_run();
-		v = sched_pick();
-		if (v != c->working)
-			switch_to(c, v);
+		v = next(c);
 		if (first && sched_take_deaths()) {
 			report_shutdowns(c);
 			continue; /* the home may have changed everything */
@@ -284,6 +333,7 @@ void core_cpu_loop(void)
 		else
 			idle();
 	}
+	c->looping = false;
 	if (c->working)
 		switch_to(c, NULL);
 	if (c->loaded)

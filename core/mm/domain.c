@@ -72,6 +72,7 @@ static void orphan(struct domain *d, struct frame *f)
 		flush_freed(f, d);
 		return;
 	}
+	d->mm.tot_pages--;
 	if (f->flags & FF_ALLOC) {
 		f->flags &= (uint8_t)~FF_ALLOC;
 		f->count--;
@@ -84,29 +85,53 @@ static void orphan(struct domain *d, struct frame *f)
 		     (unsigned long long)frame_mfn(f).n, f->count);
 }
 
+static void unpin(struct domain *d, struct frame *f)
+{
+	if (f->flags & FF_PINNED) {
+		f->flags &= (uint8_t)~FF_PINNED;
+		ref_type_put(f, false);
+	}
+}
+
+static void abandon(struct domain *d, struct frame *f)
+{
+	if (f->flags & FF_PARTIAL)
+		type_abandon(f, false);
+}
+
+/* So many frames are looked at with the lock held. */
+#define FRAMES_AT_A_TIME 512u
+
+/* @fn with every frame; it may take that one off the list. */
+static void each_frame(struct domain *d, void (*fn)(struct domain *d, struct frame *f))
+{
+	unsigned left = FRAMES_AT_A_TIME;
+	uint32_t n = d->mm.first_frame, next;
+
+	for (; n; n = next) {
+		next = frame_at(n)->next;
+		fn(d, frame_at(n));
+		if (--left)
+			continue;
+		left = FRAMES_AT_A_TIME;
+		mm_unlock(d);
+		cpu_breathe();
+		mm_lock(d);
+	}
+}
+
 void domain_mm_destroy(struct domain *d)
 {
 	struct shared_info *shared_info = d->mm.shared_info;
-	uint32_t n;
 
 	mm_lock(d);
-	/* From now on frames stay in the list until the last walk, whatever is dropped. */
+	/* From now on frames stay in the list until the last walk, whatever is dropped, and nobody else takes any off. */
 	d->mm.dying = true;
 	drop_vcpus(d);
-	for (n = d->mm.first_frame; n; n = frame_at(n)->next) {
-		struct frame *f = frame_at(n);
-
-		if (f->flags & FF_PINNED) {
-			f->flags &= (uint8_t)~FF_PINNED;
-			ref_type_put(f, false);
-		}
-	}
-	for (n = d->mm.first_frame; n; n = frame_at(n)->next)
-		if (frame_at(n)->flags & FF_PARTIAL)
-			type_abandon(frame_at(n), false);
-	while (d->mm.first_frame)
-		orphan(d, frame_at(d->mm.first_frame));
-	d->mm.tot_pages = 0;
+	each_frame(d, unpin);
+	each_frame(d, abandon);
+	each_frame(d, orphan);
+	ASSERT(!d->mm.first_frame && !d->mm.tot_pages);
 	d->mm.shared_info = NULL;
 	mm_unlock(d);
 	heap_free_pages(shared_info, 1);

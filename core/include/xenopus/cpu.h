@@ -47,6 +47,12 @@ void cpu_come_round(uint64_t pcpus);
 void cpu_stop_others(void);
 void cpu_resume_others(void);
 
+/**
+ * cpu_breathe() - long work of control's, in plat_poll(), calls this often, with no lock held: the guests of this CPU get
+ * every other millisecond, and others that wait for it an answer. Does nothing where the loop does not run.
+ */
+void cpu_breathe(void);
+
 /** cpu_answer() - this CPU is at a point as cpu_quiesce() waits for. Called while spinning. */
 void cpu_answer(void);
 
