@@ -7,7 +7,7 @@
  *	stderr           <- stream   <- log socket     <- debug console of the machine
  *
  * A stream takes a piece only when the last one is gone, so whoever does not read makes the machine
- *wait, not us.
+ * wait, not us.
  */
 #include <errno.h>
 #include <signal.h>

@@ -6,7 +6,7 @@
  *	viewers' sockets -> typed[] -> the core's console
  *
  * A viewer that does not read loses the oldest output, never holds anybody up. What a guest does
- *not take is offered again after a while; while too much of it waits, viewers are not listened to.
+ * not take is offered again after a while; while too much of it waits, viewers are not listened to.
  */
 #include <errno.h>
 #include <pthread.h>

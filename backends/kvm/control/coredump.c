@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A domain as a core file (coredump_file.c has its form). What it consists of is looked up at once,
- *in core context; a thread then writes it, so that nobody but the domain itself waits for the disk:
+ * in core context; a thread then writes it, so that nobody but the domain itself waits for the disk:
  *
- *	coredump_start() -> look_in_core(): paused -> write_file(), a thread -> on_written(): goes
- *on
+ *	coredump_start() -> look_in_core(): paused -> write_file(), a thread
+ *			 -> on_written(): goes on
  *
  * While the thread reads the domain's frames they must stay its own: it remains paused, and who
- *destroys it gets its record (guest_destroy()); the domain itself goes when the thread has ended.
+ * destroys it gets its record (guest_destroy()); the domain itself goes when the thread has ended.
  */
 #include <errno.h>
 #include <fcntl.h>

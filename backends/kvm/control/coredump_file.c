@@ -3,13 +3,13 @@
  * One core file for two readers that look at it in different ways:
  *
  *	ELF header | section headers | .note.Xen, .xen_prstatus, .xen_shared_info, .xen_p2m: for
- *crash(8), as Xen's docs/misc/dump-core-format has them | .xen_pages: page of pfn 0 | of pfn 1 |
- *... | program headers | registers of each virtual CPU: for gdb, which takes the pages through the
- *program headers
+ *	crash(8), as Xen's docs/misc/dump-core-format has them | .xen_pages: page of pfn 0 | of
+ *	pfn 1 | ... | program headers | registers of each virtual CPU: for gdb, which takes the
+ *	pages through the program headers
  *
  * crash(8) would take the file for another format if it found program headers in its first
- *kilobytes; they come last, where it does not look. A pfn without a frame, and a page of zeros, is
- *a hole in the file.
+ * kilobytes; they come last, where it does not look. A pfn without a frame, and a page of zeros, is
+ * a hole in the file.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The domains of a served machine, as the main thread knows them: what they were made from, their
- *consoles, what is done when they stop. The core's own objects are touched in core context only
- *(home_call()).
+ * consoles, what is done when they stop. The core's own objects are touched in core context only
+ * (home_call()).
  *
- *	guest_create() -> CREATING (a thread loads the kernel) -> LIVE --stops--> STOPPED (kept) or
- *gone or ^                                                                   |
- *	       +------------------------- WAITING (to be started again) <----------+
+ *	guest_create() -> CREATING -> LIVE --stops--> STOPPED (kept) or gone or
+ *	       ^      (a thread loads the kernel)        |
+ *	       +---- WAITING (to be started again) <-----+
  */
 #ifndef XENOPUS_GUEST_H
 #define XENOPUS_GUEST_H
