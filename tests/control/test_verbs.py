@@ -309,7 +309,13 @@ def config(verdict):
         verdict.check(done.returncode == 0 and [line.rsplit('x.cfg', 1)[1] for line in done.lines] ==
                       [':3: bootloader_args: has no effect here', ':4: max_event_channels: has no effect here'],
                       f'warnings of keys that are known: {done.lines}')
+        done = dry(*BASIS, 'acpi=1', 'hap = 0', 'vnc = 1', 'boot="c"', 'sve="hw"', 'driver_domain=0', 'pvshim=0', 'virtio=[]')
+        verdict.check(done.returncode == 0 and [line.rsplit('x.cfg', 1)[1] for line in done.lines] ==
+                      [f':{n}: {key}: is for {kind} guests, has no effect' for n, key, kind in
+                       ((3, 'acpi', 'HVM'), (4, 'hap', 'HVM'), (5, 'vnc', 'HVM'), (6, 'boot', 'HVM'), (7, 'sve', 'ARM'))],
+                      f'keys of other guests: {done.lines}')
         for lines, said in (
+                (['firmware="pvgrub64"'], ':3: firmware: '), (['pvshim=1'], ':3: pvshim: '), (['virtio=["x"]'], ':3: virtio: '),
                 (['vsnd=[["card"]]'], ':3: vsnd: '), (['vdispl=["backend=0"]'], ':3: vdispl: '), (['pvcalls=[""]'], ':3: pvcalls: '),
                 (['dtdev=["/soc"]'], ':3: dtdev: '), (['', "disk=['phy:/dev/x,xvda,w']"], ':4: disk: '), (['vif=[""]'], ':3: vif: '),
                 (['type="hvm"'], ':3: type: '), (['builder="hvm"'], ':3: builder: '), (['vfb=["vnc=1"]'], ':3: vfb: '),

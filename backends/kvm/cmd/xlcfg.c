@@ -12,6 +12,7 @@
 
 #include <xenopus/words.h>
 #include "xlcfg.h"
+#include "xlkeys.h"
 
 #define MAX_SIZE     (1u << 20)
 #define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789"
@@ -20,109 +21,6 @@
 void libxl_defbool_set(libxl_defbool *db, bool b)
 {
 	db->val = b ? 1 : -1;
-}
-
-enum kind {
-	KEY_STRING,
-	KEY_PATH,
-	KEY_NUMBER, /* a parameter of domain.create */
-	KEY_OTHER,  /* taken by a function below */
-	KEY_ACTION,
-	KEY_NO_EFFECT, /* means something here one day; said in a line */
-	KEY_NONE,      /* a default of xl that cannot matter: silently taken */
-	KEY_REFUSED,   /* the domain would not be what was asked for */
-};
-
-static const struct key {
-	const char *name;
-	enum kind kind;
-	const char *param, *why;
-} keys[] = {
-	{ "name", KEY_STRING, "name", NULL },
-	{ "uuid", KEY_STRING, "uuid", NULL },
-	{ "kernel", KEY_PATH, "kernel", NULL },
-	{ "ramdisk", KEY_PATH, "ramdisk", NULL },
-	{ "memory", KEY_NUMBER, "memory", NULL },
-	{ "maxmem", KEY_NUMBER, "maxmem", NULL },
-	{ "vcpus", KEY_NUMBER, "vcpus", NULL },
-	{ "maxvcpus", KEY_NUMBER, "maxvcpus", NULL },
-	{ "cmdline", KEY_OTHER, NULL, NULL },
-	{ "root", KEY_OTHER, NULL, NULL },
-	{ "extra", KEY_OTHER, NULL, NULL },
-	{ "type", KEY_OTHER, NULL, NULL },
-	{ "builder", KEY_OTHER, NULL, NULL },
-	{ "on_poweroff", KEY_ACTION, "on_poweroff", NULL },
-	{ "on_reboot", KEY_ACTION, "on_reboot", NULL },
-	{ "on_crash", KEY_ACTION, "on_crash", NULL },
-	{ "on_watchdog", KEY_ACTION, "on_watchdog", NULL },
-	{ "cpus", KEY_OTHER, NULL, NULL },
-	{ "cpus_soft", KEY_NO_EFFECT, NULL, NULL },
-	{ "cpu_weight", KEY_NUMBER, "cpu_weight", NULL },
-	{ "cap", KEY_NUMBER, "cap", NULL },
-	{ "on_soft_reset", KEY_NO_EFFECT, NULL, NULL },
-	{ "nomigrate", KEY_NO_EFFECT, NULL, NULL },
-	{ "max_grant_frames", KEY_NO_EFFECT, NULL, NULL },
-	{ "max_maptrack_frames", KEY_NO_EFFECT, NULL, NULL },
-	{ "max_grant_version", KEY_NO_EFFECT, NULL, NULL },
-	{ "vnuma", KEY_NO_EFFECT, NULL, NULL },
-	{ "cpuid", KEY_NO_EFFECT, NULL, NULL },
-	{ "e820_host", KEY_NO_EFFECT, NULL, NULL },
-	{ "pool", KEY_NO_EFFECT, NULL, NULL },
-	{ "localtime", KEY_NO_EFFECT, NULL, NULL },
-	{ "seclabel", KEY_NO_EFFECT, NULL, NULL },
-	{ "init_seclabel", KEY_NO_EFFECT, NULL, NULL },
-	{ "tsc_mode", KEY_NO_EFFECT, NULL, NULL },
-	{ "max_event_channels", KEY_NO_EFFECT, NULL, NULL },
-	{ "vmtrace_buf_kb", KEY_NO_EFFECT, NULL, NULL },
-	{ "passthrough", KEY_NO_EFFECT, NULL, NULL },
-	{ "pci_msitranslate", KEY_NO_EFFECT, NULL, NULL },
-	{ "pci_seize", KEY_NO_EFFECT, NULL, NULL },
-	{ "pci_power_mgmt", KEY_NO_EFFECT, NULL, NULL },
-	{ "pci_permissive", KEY_NO_EFFECT, NULL, NULL },
-	{ "rdm", KEY_NO_EFFECT, NULL, NULL },
-	{ "xend_suspend_evtchn_compat", KEY_NO_EFFECT, NULL, NULL },
-	{ "bootloader_args", KEY_NO_EFFECT, NULL, NULL },
-	{ "bootloader_user", KEY_NO_EFFECT, NULL, NULL },
-	{ "bootloader_restrict", KEY_NO_EFFECT, NULL, NULL },
-	{ "vpmu", KEY_NO_EFFECT, NULL, NULL },
-	{ "device_model_version", KEY_NO_EFFECT, NULL, NULL },
-	{ "device_model_override", KEY_NO_EFFECT, NULL, NULL },
-	{ "device_model_args", KEY_NO_EFFECT, NULL, NULL },
-	{ "device_model_args_pv", KEY_NO_EFFECT, NULL, NULL },
-	{ "device_model_user", KEY_NO_EFFECT, NULL, NULL },
-	{ "dm_restrict", KEY_NO_EFFECT, NULL, NULL },
-	{ "keymap", KEY_NO_EFFECT, NULL, NULL },
-	{ "console", KEY_NONE, NULL, NULL },
-	{ "serial", KEY_NO_EFFECT, NULL, NULL },
-	{ "disk", KEY_REFUSED, NULL, "there are no block devices yet" },
-	{ "vif", KEY_REFUSED, NULL, "there are no network interfaces yet" },
-	{ "vfb", KEY_REFUSED, NULL, "there are no framebuffers yet" },
-	{ "vkb", KEY_REFUSED, NULL, "there are no keyboards yet" },
-	{ "pci", KEY_REFUSED, NULL, "devices of the host cannot be handed through" },
-	{ "usbctrl", KEY_REFUSED, NULL, "there are no USB devices" },
-	{ "usbdev", KEY_REFUSED, NULL, "there are no USB devices" },
-	{ "vtpm", KEY_REFUSED, NULL, "there is no virtual TPM" },
-	{ "p9", KEY_REFUSED, NULL, "there are no 9pfs shares" },
-	{ "vdispl", KEY_REFUSED, NULL, "there are no displays yet" },
-	{ "vsnd", KEY_REFUSED, NULL, "there are no sound devices" },
-	{ "pvcalls", KEY_REFUSED, NULL, "there are no forwarded sockets" },
-	{ "dtdev", KEY_REFUSED, NULL, "devices of the host cannot be handed through" },
-	{ "channel", KEY_REFUSED, NULL, "there are no channels" },
-	{ "vscsi", KEY_REFUSED, NULL, "there are no SCSI devices" },
-	{ "bootloader", KEY_REFUSED, NULL,
-	  "a bootloader runs in no domain 0 here; give the kernel" },
-	{ "driver_domain", KEY_REFUSED, NULL, "domains are no drivers of others" },
-	{ "iomem", KEY_REFUSED, NULL, "memory of devices cannot be handed through" },
-	{ "ioports", KEY_REFUSED, NULL, "ports of devices cannot be handed through" },
-	{ "irqs", KEY_REFUSED, NULL, "interrupts of devices cannot be handed through" },
-};
-
-static const struct key *find_key(const char *name)
-{
-	for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++)
-		if (!strcmp(keys[i].name, name))
-			return &keys[i];
-	return NULL;
 }
 
 /* ---- where things are ---- */
@@ -227,7 +125,7 @@ static const char *string_of(struct reading *r, const char *name)
 	return NULL;
 }
 
-static bool take_string(struct reading *r, const struct key *k)
+static bool take_string(struct reading *r, const struct xlkey *k)
 {
 	const char *text = string_of(r, k->name);
 	g_autofree char *full = NULL;
@@ -239,14 +137,14 @@ static bool take_string(struct reading *r, const struct key *k)
 		return refuse(r, k->name, "is not UTF-8 text");
 	if (!strcmp(k->name, "name") && !words_name(text, why, sizeof(why)))
 		return refuse(r, k->name, why);
-	if (k->kind == KEY_PATH && !*text)
+	if (k->kind == XLKEY_PATH && !*text)
 		return refuse(r, k->name, "is empty: give a path");
-	full = k->kind == KEY_PATH ? g_canonicalize_filename(text, NULL) : g_strdup(text);
+	full = k->kind == XLKEY_PATH ? g_canonicalize_filename(text, NULL) : g_strdup(text);
 	json_object_set_string_member(r->params, k->param, full);
 	return true;
 }
 
-static bool take_number(struct reading *r, const struct key *k)
+static bool take_number(struct reading *r, const struct xlkey *k)
 {
 	long n;
 
@@ -256,7 +154,7 @@ static bool take_number(struct reading *r, const struct key *k)
 	return true;
 }
 
-static bool take_action(struct reading *r, const struct key *k)
+static bool take_action(struct reading *r, const struct xlkey *k)
 {
 	const char *text = string_of(r, k->name);
 
@@ -268,7 +166,7 @@ static bool take_action(struct reading *r, const struct key *k)
 	return true;
 }
 
-/* An empty list asks for nothing. */
+/* An empty list and a switch that is off ask for nothing. */
 static bool asks_for_nothing(const struct reading *r, const char *name)
 {
 	const char *text;
@@ -276,7 +174,7 @@ static bool asks_for_nothing(const struct reading *r, const char *name)
 
 	if (!xlu_cfg_get_list(r->config, name, NULL, &entries, 1))
 		return entries == 0;
-	return !xlu_cfg_get_string(r->config, name, &text, 1) && !*text;
+	return !xlu_cfg_get_string(r->config, name, &text, 1) && (!*text || !strcmp(text, "0"));
 }
 
 static bool take_type(struct reading *r, const char *name)
@@ -320,30 +218,29 @@ static bool take_cpus(struct reading *r)
 
 static bool take(struct reading *r, const struct place *at)
 {
-	const struct key *k = find_key(at->name);
+	const struct xlkey *k = xlkey_find(at->name);
 	g_autofree char *text = NULL;
 
-	switch (k ? k->kind : KEY_NO_EFFECT) {
-	case KEY_STRING:
-	case KEY_PATH:
+	switch (k ? k->kind : XLKEY_NO_EFFECT) {
+	case XLKEY_STRING:
+	case XLKEY_PATH:
 		return take_string(r, k);
-	case KEY_NUMBER:
+	case XLKEY_NUMBER:
 		return take_number(r, k);
-	case KEY_ACTION:
+	case XLKEY_ACTION:
 		return take_action(r, k);
-	case KEY_REFUSED:
+	case XLKEY_REFUSED:
 		return asks_for_nothing(r, k->name) || refuse(r, k->name, k->why);
-	case KEY_OTHER:
+	case XLKEY_OTHER:
 		if (!strcmp(at->name, "cpus"))
 			return take_cpus(r);
 		return (strcmp(at->name, "type") && strcmp(at->name, "builder")) ||
 		       take_type(r, at->name);
-	case KEY_NO_EFFECT:
-		text = at_line(r, at->line, at->name,
-			       k ? "has no effect here" : "unknown key, ignored");
+	case XLKEY_NO_EFFECT:
+		text = at_line(r, at->line, at->name, k ? k->why : "unknown key, ignored");
 		r->warn(text);
 		break;
-	case KEY_NONE:
+	case XLKEY_NONE:
 		break;
 	}
 	return true;
@@ -469,14 +366,15 @@ JsonObject *xlcfg_read(const char *path, char *const *more, void (*warn)(const c
 /* The key whose value, a path, the machine complains of; NULL: none. */
 static const char *path_at_fault(JsonObject *params, const char *complaint)
 {
-	for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++) {
-		const char *value =
-			keys[i].kind == KEY_PATH && json_object_has_member(params, keys[i].param) ?
-				json_object_get_string_member(params, keys[i].param) :
-				NULL;
+	const struct xlkey *k = NULL;
+
+	while ((k = xlkey_next_path(k))) {
+		const char *value = json_object_has_member(params, k->param) ?
+					    json_object_get_string_member(params, k->param) :
+					    NULL;
 
 		if (value && g_str_has_prefix(complaint, value) && complaint[strlen(value)] == ':')
-			return keys[i].name;
+			return k->name;
 	}
 	return NULL;
 }
