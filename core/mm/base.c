@@ -112,7 +112,9 @@ int mm_set_kernel_base(struct vcpu *v, mfn_t mfn)
 	int rc;
 
 	mm_lock(v->domain);
-	rc = base_set_kernel(v, mfn, false);
+	rc = type_drain(v->domain, true); /* as every hypercall that may leave something begins */
+	if (!rc)
+		rc = base_set_kernel(v, mfn, true);
 	mm_unlock(v->domain);
 	return rc;
 }
@@ -122,7 +124,7 @@ int mm_set_user_base(struct vcpu *v, mfn_t mfn)
 	int rc;
 
 	mm_lock(v->domain);
-	rc = base_set_user(v, mfn, false);
+	rc = base_set_user(v, mfn, true);
 	mm_unlock(v->domain);
 	return rc;
 }
@@ -136,6 +138,7 @@ void base_drop(struct vcpu *v)
 void mm_drop_bases(struct vcpu *v)
 {
 	mm_lock(v->domain);
-	base_drop(v);
+	set_base(v, &v->gate.cr3_kernel, MFN(0), true);
+	set_base(v, &v->gate.cr3_user, MFN(0), true);
 	mm_unlock(v->domain);
 }

@@ -131,6 +131,14 @@ bool hypercall_preempt(void)
 	return ++fake.preempt_calls == fake.preempt_after;
 }
 
+void preemptible_begin(struct vcpu *v)
+{
+}
+
+void preemptible_end(void)
+{
+}
+
 /* A table of one page that holds its own offsets. */
 bool m2p_peek(uint64_t offset, unsigned size, uint64_t *value)
 {

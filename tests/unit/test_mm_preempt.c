@@ -88,6 +88,38 @@ static void preemption(void **state)
 	assert_int_equal(world_protect(&w, 100, PTE_WR), 0);
 }
 
+/* A table that was never pinned becomes a base: by parts, and what was there before is given up by parts, too. */
+static void base_by_parts(void **state)
+{
+	uint64_t count = page(10)->count, old = w.v->gate.cr3_kernel;
+	unsigned n = build_big(80, 100, 50), attempts = 0;
+	int rc;
+
+	(void)state;
+	tp.tsc_step = 10000000;
+	do {
+		preemptible_begin(w.v);
+		rc = mm_set_kernel_base(w.v, MFN(w.p2m[80]));
+		preemptible_end();
+		if (rc == -XEN_ERESTART)
+			assert_int_equal(w.v->gate.cr3_kernel, old);
+		attempts++;
+	} while (rc == -XEN_ERESTART);
+	assert_int_equal(rc, 0);
+	assert_true(attempts >= n / 2);
+	assert_int_equal(page(10)->count, count + n);
+	world_audit();
+	preemptible_begin(w.v);
+	mm_drop_bases(w.v);
+	preemptible_end();
+	assert_true(w.d->mm.nr_down > 0);
+	world_audit();
+	tp.tsc_step = 10;
+	assert_int_equal(mm_set_kernel_base(w.v, MFN(old >> PAGE_SHIFT)), 0);
+	assert_int_equal(w.d->mm.nr_down, 0);
+	assert_int_equal(page(10)->count, count);
+}
+
 /* One attempt to pin L4 @pfn, which is preempted as early as possible and not continued. */
 static void start_pin(unsigned pfn)
 {
@@ -343,6 +375,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	static const struct CMUnitTest tests[] = {
 		TEST(preemption),
+		TEST(base_by_parts),
 		TEST(abandoned),
 		TEST(table_of_partial_one),
 		TEST(direct_writes_stop),

@@ -125,24 +125,31 @@ static void take_system_state(struct vcpu *v, const struct vcpu_guest_context *c
 			arch_set_debugreg(v, i, ctx->debugreg[i]);
 }
 
+/*
+ * The page tables, which may take several attempts: what one has got, the next finds there. So the descriptor tables come
+ * after them.
+ */
+static int take_tables(struct vcpu *v, const struct vcpu_guest_context *ctx)
+{
+	int rc = mm_set_kernel_base(v, pte_mfn(ctx->ctrlreg[3]));
+
+	if (!rc)
+		rc = mm_set_user_base(v, pte_mfn(ctx->ctrlreg[1] & PTE_ADDR));
+	if (!rc && ctx->gdt_ents)
+		rc = mm_set_gdt(v, (const uint64_t *)ctx->gdt_frames, ctx->gdt_ents);
+	return rc;
+}
+
 int arch_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx)
 {
-	uint64_t user = ctx->ctrlreg[1] & PTE_ADDR;
 	int rc = check_context(v, ctx);
 
 	if (rc)
 		return rc;
-	if (ctx->gdt_ents) {
-		rc = mm_set_gdt(v, (const uint64_t *)ctx->gdt_frames, ctx->gdt_ents);
-		if (rc)
-			return rc;
-	}
-	rc = mm_set_kernel_base(v, pte_mfn(ctx->ctrlreg[3]));
-	if (!rc && user)
-		rc = mm_set_user_base(v, pte_mfn(user));
+	rc = take_tables(v, ctx);
 	if (rc) {
-		mm_drop_bases(v);
-		mm_destroy_gdt(v);
+		if (rc != -XEN_ERESTART)
+			mm_drop_bases(v);
 		return rc;
 	}
 	take_registers(v, ctx);

@@ -208,10 +208,20 @@ static void set_ts(struct vcpu *v, bool ts)
 /* Result of writing a control register; a long page-table validation is tried again later. */
 enum cr_write { CR_DONE, CR_AGAIN, CR_REFUSED };
 
-static enum cr_write write_cr(struct vcpu *v, unsigned nr, uint64_t value)
+static enum cr_write write_cr3(struct vcpu *v, uint64_t value)
 {
 	int rc;
 
+	preemptible_begin(v);
+	rc = mm_set_kernel_base(v, pte_mfn(value));
+	preemptible_end();
+	if (rc == -XEN_ERESTART)
+		return CR_AGAIN;
+	return rc ? CR_REFUSED : CR_DONE;
+}
+
+static enum cr_write write_cr(struct vcpu *v, unsigned nr, uint64_t value)
+{
 	switch (nr) {
 	case 0:
 		if ((value ^ GUEST_CR0) & ~X86_CR0_TS) {
@@ -226,10 +236,7 @@ static enum cr_write write_cr(struct vcpu *v, unsigned nr, uint64_t value)
 		WRITE_ONCE(v->gate.vcpu_info->arch.cr2, value);
 		return CR_DONE;
 	case 3:
-		rc = mm_set_kernel_base(v, pte_mfn(value));
-		if (rc == -XEN_ERESTART)
-			return CR_AGAIN;
-		return rc ? CR_REFUSED : CR_DONE;
+		return write_cr3(v, value);
 	case 4:
 		v->arch.cr4 = CR4_VISIBLE | (value & CR4_GUEST);
 		return CR_DONE;

@@ -83,7 +83,8 @@ int arch_vcpu_init(struct vcpu *v);
 void arch_vcpu_destroy(struct vcpu *v);
 /**
  * arch_set_context() - check @ctx (already copied from the guest) wholly, then take it over (VCPUOP_initialise,
- * domain builder). The virtual CPU must not be running. 0 or -errno, and then nothing is changed.
+ * domain builder). The virtual CPU must not be running. 0, -errno, and then it has no page tables and is else unchanged,
+ * or -XEN_ERESTART, and then it may have them already.
  */
 int arch_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);
 /** arch_get_context() - the other way, of one that does not run; without the FPU's state, which the home has. */

@@ -171,8 +171,10 @@ bool m2p_peek(uint64_t offset, unsigned size, uint64_t *value);
  * -errno. */
 int mm_pin_table(struct domain *d, mfn_t mfn, unsigned level);
 int mm_unpin_table(struct domain *d, mfn_t mfn);
-/** mm_set_kernel_base() / mm_set_user_base() - NEW_BASEPTR / NEW_USER_BASEPTR (mfn 0: none). 0 or
- * -errno. */
+/**
+ * mm_set_kernel_base() / mm_set_user_base() - NEW_BASEPTR / NEW_USER_BASEPTR (mfn 0: none). 0, -errno, or -XEN_ERESTART
+ * while a guest's call is to be continued: it takes validating all tables below.
+ */
 int mm_set_kernel_base(struct vcpu *v, mfn_t mfn);
 int mm_set_user_base(struct vcpu *v, mfn_t mfn);
 /** mm_drop_bases() - a virtual CPU goes away: release its base-pointer references. */

@@ -112,7 +112,7 @@ void sched_vcpu_init(struct vcpu *v);
 void sched_vcpu_destroy(struct vcpu *v);
 /**
  * vcpu_set_context() - give @v its first registers: arch_set_context(), then it counts as
- * initialised and, with VGCF_online, as up. 0 or -errno, and then nothing is changed.
+ * initialised and, with VGCF_online, as up. Else as that.
  */
 struct vcpu_guest_context;
 int vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);
