@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What a domain is made from, and the words for what becomes of it: see guest.h. */
+/* What a domain is made from: see guest.h. */
 #include "guest.h"
 #include <xen/sched.h>
-
-const char *const guest_action_names[] = { "destroy",  "restart",	   "rename-restart",
-					   "preserve", "coredump-destroy", "coredump-restart",
-					   NULL };
 
 G_DEFINE_QUARK(xenopus - guest - error, guest_error)
 
@@ -29,12 +25,4 @@ void guest_config_free(struct guest_config *c)
 	g_free(c->cmdline);
 	g_free(c->cpus);
 	g_free(c);
-}
-
-const char *guest_reason_name(unsigned reason)
-{
-	static const char *const names[] = { "poweroff", "reboot",   "suspend",
-					     "crash",	 "watchdog", "soft-reset" };
-
-	return reason < G_N_ELEMENTS(names) ? names[reason] : "unknown";
 }

@@ -17,18 +17,7 @@
 
 #include <xenopus/control.h>
 #include <xenopus/domain.h>
-
-/** enum guest_action - what on_poweroff and its like may say, in the order of guest_action_names.
- */
-enum guest_action {
-	ACTION_DESTROY,
-	ACTION_RESTART,
-	ACTION_RENAME_RESTART,
-	ACTION_PRESERVE,
-	ACTION_COREDUMP_DESTROY,
-	ACTION_COREDUMP_RESTART,
-};
-extern const char *const guest_action_names[]; /* NULL behind the last */
+#include <xenopus/stopped.h>
 
 /**
  * struct guest_config - a domain as it was asked for, kept to start it again.
@@ -44,7 +33,7 @@ struct guest_config {
 	bool has_uuid;
 	uint8_t uuid[16];
 	unsigned memory, maxmem, vcpus, maxvcpus, weight, cap;
-	enum guest_action on[5];
+	enum stop_action on[STOP_REASONS];
 };
 
 /** guest_config_new() - with xl's defaults for what may be left out. */
@@ -131,9 +120,6 @@ void guests_end(void);
 /** guest_with() - In core context: fn(d, data) for a domain that exists, that is LIVE or STOPPED.
  */
 void guest_with(struct guest *g, void (*fn)(struct domain *d, void *data), void *data);
-
-/** guest_reason_name() - of SHUTDOWN_*. */
-const char *guest_reason_name(unsigned reason);
 
 GQuark guest_error_quark(void);
 #define GUEST_ERROR guest_error_quark()

@@ -11,9 +11,6 @@
 #include "lifecycle.h"
 #include <xen/sched.h>
 
-#define LASTING_US (10 * G_USEC_PER_SEC) /* up for so long, a start counts as good */
-#define MAX_DELAY  64u			 /* seconds */
-
 static char *crash_dir;
 static bool ending;
 
@@ -64,10 +61,7 @@ static void start_again(struct guest *g)
 {
 	unsigned delay;
 
-	if (g_get_monotonic_time() - g->started > LASTING_US)
-		g->quick = 0;
-	delay = g->quick ? MIN(1u << (g->quick - 1), MAX_DELAY) : 0;
-	g->quick = MIN(g->quick + 1, 16);
+	delay = restart_delay(&g->quick, (uint64_t)(g_get_monotonic_time() - g->started) * 1000);
 	g->state = GUEST_WAITING;
 	if (delay) {
 		g_autofree char *text = g_strdup_printf("%u", delay);
@@ -114,14 +108,14 @@ static void rename_restart(struct guest *g)
 	start_again(new);
 }
 
-static enum guest_action action_of(const struct guest *g)
+static enum stop_action action_of(const struct guest *g)
 {
 	return g->reason < G_N_ELEMENTS(g->cfg->on) ? g->cfg->on[g->reason] : ACTION_DESTROY;
 }
 
 static void end(struct guest *g)
 {
-	enum guest_action action = action_of(g);
+	enum stop_action action = action_of(g);
 
 	if (ending)
 		action = ACTION_DESTROY;
@@ -201,7 +195,7 @@ static void on_stopped(void *data)
 		return;
 	g->state = GUEST_STOPPED;
 	g->reason = s->reason;
-	guest_event("shutdown", g, guest_reason_name(s->reason));
+	guest_event("shutdown", g, stop_reason_name(s->reason));
 	if (s->reason == SHUTDOWN_crash)
 		note_crash(g, s->registers->str);
 	/* Somebody has just asked for a core file of it: that comes first. */

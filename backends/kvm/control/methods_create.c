@@ -40,14 +40,6 @@ static bool parse_uuid(const char *text, uint8_t uuid[16])
 	return true;
 }
 
-static int find_action(const char *word)
-{
-	for (int i = 0; guest_action_names[i]; i++)
-		if (!strcmp(guest_action_names[i], word))
-			return i;
-	return -1;
-}
-
 /* Returns NULL or what is wrong. */
 static char *check_cpus(const char *text)
 {
@@ -68,14 +60,8 @@ static char *check_cpus(const char *text)
 }
 
 /* What one param cannot say: returns NULL or what is wrong; free it with g_free(). */
-static char *check(struct guest_config *c, const char *const on[5], const char *uuid)
+static char *check(struct guest_config *c, const char *const on[STOP_REASONS], const char *uuid)
 {
-	static const char *const keys[5] = { [SHUTDOWN_poweroff] = "on_poweroff",
-					     [SHUTDOWN_reboot] = "on_reboot",
-					     [SHUTDOWN_suspend] = "on_suspend",
-					     [SHUTDOWN_crash] = "on_crash",
-					     [SHUTDOWN_watchdog] = "on_watchdog" };
-
 	char *wrong;
 
 	if (!g_path_is_absolute(c->kernel) || (c->ramdisk && !g_path_is_absolute(c->ramdisk)))
@@ -90,15 +76,15 @@ static char *check(struct guest_config *c, const char *const on[5], const char *
 	if (uuid && !parse_uuid(uuid, c->uuid))
 		return g_strdup("uuid must look like 01234567-89ab-cdef-0123-456789abcdef");
 	c->has_uuid = uuid;
-	for (unsigned i = 0; i < 5; i++) {
-		int action = on[i] ? find_action(on[i]) : (int)c->on[i];
+	for (unsigned i = 0; i < STOP_REASONS; i++) {
+		int action = on[i] ? stop_action_named(on[i]) : (int)c->on[i];
 
 		if (action < 0)
 			return g_strdup_printf(
 				"%s of \"%.32s\": give destroy, restart, rename-restart, preserve, "
 				"coredump-destroy or coredump-restart",
-				keys[i], on[i]);
-		c->on[i] = (enum guest_action)action;
+				stop_keys[i], on[i]);
+		c->on[i] = (enum stop_action)action;
 	}
 	return NULL;
 }
@@ -107,7 +93,7 @@ void method_create(struct request *rq, JsonObject *params)
 {
 	g_autoptr(guest_config) c = guest_config_new();
 	const char *name, *kernel, *ramdisk = NULL, *cmdline = NULL, *uuid = NULL, *cpus = NULL,
-				   *on[5] = { NULL };
+				   *on[STOP_REASONS] = { NULL };
 	g_autofree char *wrong = NULL;
 	gint64 memory = c->memory, maxmem = 0, vcpus = c->vcpus, maxvcpus = 0, weight = 0, cap = 0;
 	bool paused = false;

@@ -31,7 +31,7 @@ bool methods_alive(struct request *rq, const struct guest *g)
 	if (g->state == GUEST_LIVE)
 		return true;
 	rpc_error(rq, RPC_STATE, "domain %s has stopped (%s): it can only be destroyed", g->name,
-		  guest_reason_name(g->reason));
+		  stop_reason_name(g->reason));
 	return false;
 }
 

@@ -86,7 +86,7 @@ static void list_one(struct guest *g, JsonBuilder *b)
 	add_string(b, "name", g->name);
 	add_string(b, "state", state_word(g, &s));
 	if (g->state == GUEST_STOPPED)
-		add_string(b, "reason", guest_reason_name(g->reason));
+		add_string(b, "reason", stop_reason_name(g->reason));
 	add_int(b, "memory_kib", s.pages << (PAGE_SHIFT - 10));
 	add_int(b, "maxmem_kib", s.max_pages << (PAGE_SHIFT - 10));
 	add_int(b, "target_kib", s.target << (PAGE_SHIFT - 10));
