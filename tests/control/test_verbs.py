@@ -230,6 +230,10 @@ def refusals(verdict):
         refused(1, ['create', machine.config('cap'), 'cap=1000000'], 'cap of 1000000')
         refused(1, ['create', machine.config('cpus', 'cpus = "x"')], 'cpus.cfg:5: cpus must be')
         refused(1, ['create', machine.config('uuid', 'uuid = "17"')], 'uuid.cfg:5: uuid')
+        verdict.check(machine.create('twin', 'uuid = "0123abcd-0000-4000-8000-00000000ffff"').returncode == 0, 'uuid')
+        refused(1, ['create', machine.config('other', 'uuid = "0123ABCD-0000-4000-8000-00000000FFFF"')],
+                'other.cfg:5: uuid is that of domain twin')
+        verdict.check(machine.json('list', 'twin')[0]['uuid'] == '0123abcd-0000-4000-8000-00000000ffff', 'the uuid')
         refused(1, ['create', machine.config('nokernel', kernel='/nowhere/kernel')], '/nowhere/kernel')
         refused(1, ['create', machine.config('nopv', kernel='/bin/true')], '/bin/true')
         refused(1, ['create', machine.path('none.cfg')], 'none.cfg')

@@ -123,6 +123,20 @@ static void check_name(const char *name, const struct guest *owner, GError **err
 			    name);
 }
 
+/* A domain that is started again keeps its own, so one that is not there just now has it, too. */
+static void check_uuid(const uint8_t uuid[16], GError **error)
+{
+	for (guint i = 0; i < guests->len; i++) {
+		const struct guest *g = g_ptr_array_index(guests, i);
+
+		if (memcmp(g->cfg->uuid, uuid, sizeof(g->cfg->uuid)))
+			continue;
+		g_set_error(error, GUEST_ERROR, GUEST_ERROR_EXISTS,
+			    "uuid is that of domain %s: give another one, or none", g->name);
+		return;
+	}
+}
+
 /* ---- making one ---- */
 
 /* On the way through the loading thread. */
@@ -211,7 +225,7 @@ static bool build(struct creation *c)
 	pack_domain(&b.pack, &c->opt, shelf_kernel(c->kernel), c->initrd);
 	b.pack.cfg.id = (domid_t)c->id;
 	b.pack.cfg.max_pages = (uint64_t)g->cfg->maxmem << (20 - PAGE_SHIFT);
-	b.pack.cfg.uuid = g->cfg->has_uuid ? g->cfg->uuid : NULL;
+	b.pack.cfg.uuid = g->cfg->uuid;
 	home_call(build_in_core, &b);
 	if (b.failed)
 		g_set_error(&c->error, GUEST_ERROR, GUEST_ERROR_FAILED, "%s", b.pack.error);
@@ -316,6 +330,8 @@ void guest_create(struct guest_config *cfg, bool paused, guest_created_fn *done,
 	g_autoptr(GError) error = NULL;
 
 	check_name(cfg->name, NULL, &error);
+	if (!error)
+		check_uuid(cfg->uuid, &error);
 	if (!error && guests_ending())
 		g_set_error(&error, GUEST_ERROR, GUEST_ERROR_FAILED,
 			    "the machine is ending: no domain starts any more");

@@ -30,14 +30,17 @@
  */
 struct guest_config {
 	char *name, *kernel, *ramdisk, *cmdline, *cpus;
-	bool has_uuid;
 	uint8_t uuid[16];
 	unsigned memory, maxmem, vcpus, maxvcpus, weight, cap;
 	enum stop_action on[STOP_REASONS];
 };
 
-/** guest_config_new() - with xl's defaults for what may be left out. */
+/** guest_config_new() - with xl's defaults for what may be left out, and a uuid of its own. */
 struct guest_config *guest_config_new(void);
+void guest_config_new_uuid(struct guest_config *c);
+/** guest_uuid_parse() - false if @text is none. guest_uuid_text(): the other way; g_free() it. */
+bool guest_uuid_parse(const char *text, uint8_t uuid[16]);
+char *guest_uuid_text(const uint8_t uuid[16]);
 void guest_config_free(struct guest_config *c);
 typedef struct guest_config guest_config;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(guest_config, guest_config_free)

@@ -93,7 +93,7 @@ static void rename_restart(struct guest *g)
 	cfg->ramdisk = g_strdup(g->cfg->ramdisk);
 	cfg->cmdline = g_strdup(g->cfg->cmdline);
 	cfg->cpus = g_strdup(g->cfg->cpus);
-	cfg->has_uuid = false;
+	guest_config_new_uuid(cfg);
 	for (unsigned i = 1; !name || guest_find(name); i++) {
 		g_free(name);
 		name = g_strdup_printf("%.50s-%u", cfg->name, i);

@@ -27,19 +27,6 @@ static void created(struct guest *g, const GError *error, void *data)
 	json_object_unref(o);
 }
 
-static bool parse_uuid(const char *text, uint8_t uuid[16])
-{
-	if (!g_uuid_string_is_valid(text))
-		return false;
-	for (unsigned i = 0; i < 16; text += 2, i++) {
-		if (*text == '-')
-			text++;
-		uuid[i] = (uint8_t)(g_ascii_xdigit_value(text[0]) << 4 |
-				    g_ascii_xdigit_value(text[1]));
-	}
-	return true;
-}
-
 /* Returns NULL or what is wrong. */
 static char *check_cpus(const char *text)
 {
@@ -73,9 +60,8 @@ static char *check(struct guest_config *c, const char *const on[STOP_REASONS], c
 	wrong = c->cpus ? check_cpus(c->cpus) : NULL;
 	if (wrong)
 		return wrong;
-	if (uuid && !parse_uuid(uuid, c->uuid))
+	if (uuid && !guest_uuid_parse(uuid, c->uuid))
 		return g_strdup("uuid must look like 01234567-89ab-cdef-0123-456789abcdef");
-	c->has_uuid = uuid;
 	for (unsigned i = 0; i < STOP_REASONS; i++) {
 		int action = on[i] ? stop_action_named(on[i]) : (int)c->on[i];
 

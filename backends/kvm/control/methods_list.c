@@ -79,11 +79,13 @@ static const char *state_word(const struct guest *g, const struct domain_status 
 static void list_one(struct guest *g, JsonBuilder *b)
 {
 	struct domain_status s = { .pages = 0 };
+	g_autofree char *uuid = guest_uuid_text(g->cfg->uuid);
 
 	guest_with(g, status_in_core, &s);
 	json_builder_begin_object(b);
 	add_int(b, "id", g->id);
 	add_string(b, "name", g->name);
+	add_string(b, "uuid", uuid);
 	add_string(b, "state", state_word(g, &s));
 	if (g->state == GUEST_STOPPED)
 		add_string(b, "reason", stop_reason_name(g->reason));
