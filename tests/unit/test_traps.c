@@ -532,7 +532,8 @@ static void test_segment_bases(void **state)
 {
 	assert_int_equal(call(do_set_segment_base, SEGBASE_FS, 0x1000, 0), 0);
 	assert_int_equal(call(do_set_segment_base, SEGBASE_GS_KERNEL, KERNEL_VA, 0), 0);
-	assert_int_equal(call(do_set_segment_base, SEGBASE_GS_USER, 0x2000, 0), 0);
+	/* It is an unsigned int. */
+	assert_int_equal(call(do_set_segment_base, SEGBASE_GS_USER | UINT64_C(7) << 32, 0x2000, 0), 0);
 	assert_int_equal(plat_base_get(&fake.v, PLAT_FS), 0x1000);
 	assert_int_equal(plat_base_get(&fake.v, PLAT_GS), KERNEL_VA);
 	assert_int_equal(fake.v.gate.gs_base_other, 0x2000);

@@ -232,16 +232,17 @@ static void load_user_gs(struct vcpu *v, uint16_t selector)
 long do_set_segment_base(struct vcpu *v, struct hypercall_args *a)
 {
 	uint64_t base = a->arg[1];
+	unsigned which = (unsigned)a->arg[0];
 
-	switch ((unsigned)a->arg[0]) {
+	switch (which) {
 	case SEGBASE_FS:
 	case SEGBASE_GS_USER:
 	case SEGBASE_GS_KERNEL:
 		if (!va_canonical(base))
 			return -XEN_EINVAL;
-		if (a->arg[0] == SEGBASE_FS)
+		if (which == SEGBASE_FS)
 			plat_base_set(v, PLAT_FS, base);
-		else if (a->arg[0] == SEGBASE_GS_USER)
+		else if (which == SEGBASE_GS_USER)
 			v->gate.gs_base_other = base; /* hypercalls come from kernel mode */
 		else
 			plat_base_set(v, PLAT_GS, base);
