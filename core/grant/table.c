@@ -113,10 +113,11 @@ static bool save_reserved(const struct domain_grant *gt, grant_ref_t ref,
 	union grant_entry_v2 e;
 
 	if (gt->version == 1) {
-		*out = *gnttab_v1(gt, ref);
+		guest_bytes(out, gnttab_v1(gt, ref), sizeof(*out));
 		return true;
 	}
-	e = *gnttab_v2(gt, ref);
+	guest_bytes(&e, gnttab_v2(gt, ref), sizeof(e));
+	__asm__ volatile("" : : : "memory"); /* checked and used is this copy */
 	*out = (struct grant_entry_v1){ 0 };
 	switch (e.hdr.flags & GTF_type_mask) {
 	case GTF_permit_access:
@@ -137,18 +138,19 @@ static void restore_reserved(struct domain_grant *gt, grant_ref_t ref,
 			     const struct grant_entry_v1 *in)
 {
 	const uint16_t in_use = GTF_reading | GTF_writing;
-
-	if (gt->version == 1) {
-		*gnttab_v1(gt, ref) = *in;
-		return;
-	}
-	*gnttab_status(gt, ref) = in->flags & in_use;
-	*gnttab_v2(gt, ref) = (union grant_entry_v2){
+	union grant_entry_v2 e = {
 		.full_page = {
 			.hdr = { .flags = (uint16_t)(in->flags & ~in_use), .domid = in->domid },
 			.frame = in->frame,
 		},
 	};
+
+	if (gt->version == 1) {
+		guest_bytes(gnttab_v1(gt, ref), in, sizeof(*in));
+		return;
+	}
+	*gnttab_status(gt, ref) = in->flags & in_use;
+	guest_bytes(gnttab_v2(gt, ref), &e, sizeof(e));
 }
 
 int gnttab_set_version(struct domain *d, unsigned version)
@@ -171,7 +173,7 @@ int gnttab_set_version(struct domain *d, unsigned version)
 			return -XEN_ERANGE;
 
 	for (unsigned i = 0; i < gt->nr_frames; i++)
-		memset(gt->frames[i], 0, PAGE_SIZE);
+		guest_clear(gt->frames[i], PAGE_SIZE);
 	for (unsigned i = 0; i < gt->nr_status; i++)
 		memset(gt->status[i], 0, PAGE_SIZE);
 	gt->version = version;

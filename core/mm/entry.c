@@ -45,7 +45,7 @@ static int get_leaf(struct domain *d, uint64_t e, bool preemptible)
 	struct frame *f = frame_of(pte_mfn(e));
 	int rc;
 
-	if (!f || f->kind == FK_RESERVED) {
+	if (!f || READ_ONCE(f->kind) == FK_RESERVED) {
 		dlog(d, LOG_DEBUG, "L1 entry %#llx maps no memory", (unsigned long long)e);
 		return pte_mfn(e).n == PTE_ADDR >> PAGE_SHIFT ? -XEN_EINVAL : -XEN_EPERM;
 	}

@@ -16,7 +16,7 @@ static bool takeable(const struct domain *d, uint64_t n)
 {
 	const struct frame *f = frame_of(MFN(n));
 
-	return f && f->owner == d && f->kind == FK_DOMAIN && (f->flags & FF_ALLOC) &&
+	return f && frame_owner(f) == d && f->kind == FK_DOMAIN && (f->flags & FF_ALLOC) &&
 	       f->count == 1 && !f->type_count;
 }
 

@@ -86,7 +86,7 @@ static bool decrease_one(struct vcpu *v, const struct xen_memory_reservation *r,
 	for (uint64_t i = n; i < n + pages; i++) {
 		struct frame *f = frame_at(i);
 
-		if (f->owner != d || f->kind != FK_DOMAIN || !(f->flags & FF_ALLOC)) {
+		if (frame_owner(f) != d || f->kind != FK_DOMAIN || !(f->flags & FF_ALLOC)) {
 			dlog(d, LOG_DEBUG, "decrease_reservation: frame %#llx",
 			     (unsigned long long)i);
 			return false;

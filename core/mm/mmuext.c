@@ -25,7 +25,7 @@ static int clear_page(struct domain *d, const struct mmuext_op *op)
 	struct frame *f = get_target(d, op->arg1.mfn, &rc);
 
 	if (f) {
-		memset(frame_ptr(f), 0, PAGE_SIZE);
+		guest_clear(frame_ptr(f), PAGE_SIZE);
 		put_target(f);
 	}
 	return rc;
@@ -40,7 +40,8 @@ static int copy_page(struct domain *d, const struct mmuext_op *op)
 		return -XEN_EINVAL;
 	dst = get_target(d, op->arg1.mfn, &rc);
 	if (dst) {
-		memmove(frame_ptr(dst), frame_ptr(src), PAGE_SIZE);
+		if (dst != src)
+			guest_bytes(frame_ptr(dst), frame_ptr(src), PAGE_SIZE);
 		put_target(dst);
 	}
 	put_ref(src);

@@ -114,7 +114,7 @@ static int store_plain(struct frame *f, unsigned offset, uint64_t val)
 
 	if (rc)
 		return rc == -XEN_ERESTART ? rc : -XEN_EINVAL;
-	WRITE_ONCE(*(uint64_t *)(void *)((char *)frame_ptr(f) + offset), val);
+	guest_bytes((char *)frame_ptr(f) + offset, &val, sizeof(val));
 	plat_frame_dirty(frame_mfn(f));
 	type_put(f, true);
 	return 0;

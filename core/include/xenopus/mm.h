@@ -222,6 +222,16 @@ static inline __attribute__((always_inline)) void guest_bytes(void *dst, const v
 #endif
 }
 
+/** guest_clear() - the same for zeroes. */
+static inline void guest_clear(void *dst, size_t n)
+{
+#ifdef __SANITIZE_THREAD__
+	__asm__ volatile("rep stosb" : "+D"(dst), "+c"(n) : "a"(0) : "memory");
+#else
+	__builtin_memset(dst, 0, n);
+#endif
+}
+
 /* Most copies are of one small structure, in one page: the compiler writes them out, with one look at the tables. */
 #define GUEST_COPY_SMALL 64u
 
