@@ -33,15 +33,31 @@
  * flags) stay untouched throughout.
  *
  * One question needs no attendant: whether a virtual CPU is up that the domain does not have. Linux asks it for every
- * CPU it was built for, thousands of times.
+ * CPU it was built for, thousands of times. Two calls that every switch of a process makes, and that mean nothing
+ * before the next exit, are left as notes for that; the notes page has one address, in each domain its own frame.
  */
 #define BOX(field)  (gate_door_page + GATE_VCPU_BOX - GATE_VCPU_DOOR + field)(%rip)
 #define SIGN(field) (gate_door_page + GATE_VCPU_SIGN - GATE_VCPU_DOOR + field)(%rip)
+#define NOTES(field) (GATE_VIRT + GATE_NOTES_OFF + field)
+
+	/* The arithmetic flags of r11, and on to rcx with @result; OF by an addition, the others by SAHF. */
+	.macro	go_on result
+	movl	%r11d, %eax
+	shrl	$11, %eax
+	andl	$1, %eax
+	addl	$0x7fffffff, %eax
+	movl	%r11d, %eax
+	movb	%al, %ah
+	sahf
+	movq	\result, %rax
+	jmp	*%rcx
+	.endm
+
 	.globl	gate_door_page
 gate_door_page:
 	cmpq	$DOOR_VCPU_OP, %rax
 	je	vcpu_op
-	jmp	attended
+	jmp	other
 	.org	gate_door_page + GATE_LEAVE_OFF
 leave_vm:
 	leave	GATE_PORT_LSTAR
@@ -56,8 +72,38 @@ vcpu_op:
 	testl	$0x4100, %r11d		/* TF or NT: only the core can go on exactly */
 	jnz	leave_vm
 	incl	BOX(BOX_NO_SUCH_VCPU)
-	movq	$-DOOR_ENOENT, BOX(BOX_RESULT)
-	jmp	answered
+	go_on	$-DOOR_ENOENT
+
+other:
+	cmpl	$0, SIGN(SIGN_NOTES)
+	je	attended
+	testl	$0x4100, %r11d
+	jnz	leave_vm
+	cmpq	$DOOR_STACK_SWITCH, %rax
+	je	stack_switch
+	cmpq	$DOOR_SEGMENT_BASE, %rax
+	jne	attended
+	cmpq	$DOOR_GS_USER, %rdi
+	jne	attended
+	movq	%rsi, %rax
+	sarq	$47, %rax
+	incq	%rax
+	cmpq	$1, %rax		/* a canonical address: all ones, or none */
+	movl	$DOOR_SEGMENT_BASE, %eax
+	ja	leave_vm
+	movq	%rsi, %rax
+	movabsq	%rax, NOTES(NOTES_GS_BASE)
+	movl	$1, %eax
+	movabsl	%eax, NOTES(NOTES_GS)
+	go_on	$0
+stack_switch:
+	movq	%rdi, %rax
+	movabsq	%rax, NOTES(NOTES_SS)
+	movq	%rsi, %rax
+	movabsq	%rax, NOTES(NOTES_SP)
+	movl	$1, %eax
+	movabsl	%eax, NOTES(NOTES_STACK)
+	go_on	$0
 
 attended:
 	cmpl	$0, SIGN(SIGN_OPEN)
@@ -104,17 +150,7 @@ done_leave:
 	jmp	leave_vm
 done:
 	movq	BOX(BOX_RBX), %rbx
-answered:
-	/* The arithmetic flags as they were: OF by an addition, the others by SAHF. */
-	movl	%r11d, %eax
-	shrl	$11, %eax
-	andl	$1, %eax
-	addl	$0x7fffffff, %eax
-	movl	%r11d, %eax
-	movb	%al, %ah
-	sahf
-	movq	BOX(BOX_RESULT), %rax
-	jmp	*%rcx
+	go_on	BOX(BOX_RESULT)
 	.org	gate_door_page + 4096
 
 	.globl	gate_stub_page

@@ -9,6 +9,7 @@
  *	                     bitmap, ring-0 stack, and for ring 3 the door page (SYSCALL enters
  *	                     here; the same frame for all) with its box page and its
  *	                     sign page (door.c)
+ *	          + 2 GiB    the notes page of a domain's only virtual CPU, no other domain sees it (door.c)
  *	          + 256 GiB  direct map of all machine memory, ring 0 only
  *
  * Selectors are Xen's: the guest owns GDT entries below FIRST_RESERVED_GDT_ENTRY (page 14).
@@ -28,6 +29,7 @@
 #define GATE_VCPU_DOOR    0x22000
 #define GATE_VCPU_BOX     0x23000
 #define GATE_VCPU_SIGN    0x24000
+#define GATE_NOTES_OFF    0x80000000
 #define GATE_DIRECT_OFF   0x4000000000
 
 /* Offsets inside the stub page (gate.S keeps to them). */
@@ -57,14 +59,25 @@
 #define BOX_RESULT        0x48
 #define BOX_NO_SUCH_VCPU  0x50 /* questions answered without anybody's help */
 
+/* Offsets inside the notes page. */
+#define NOTES_STACK       0x00 /* 1: the next two are a stack_switch */
+#define NOTES_SS          0x08
+#define NOTES_SP          0x10
+#define NOTES_GS          0x18 /* 1: the next is a set_segment_base of the user's GS */
+#define NOTES_GS_BASE     0x20
+
 /* Offsets inside the sign page, which ring 3 can only read. */
 #define SIGN_OPEN         0x00 /* somebody attends: ask by the box */
 #define SIGN_LAST_VCPU    0x04 /* highest virtual CPU there is; ~0: answer nothing in the door */
+#define SIGN_NOTES        0x08 /* the notes page is there, and will be read at the next exit */
 
 /* What the door knows of the ABI, in numbers for the assembler (gate_map.c compares them with the headers). */
 #define DOOR_VCPU_OP      24
 #define DOOR_IS_UP        3
 #define DOOR_ENOENT       2
+#define DOOR_STACK_SWITCH 3
+#define DOOR_SEGMENT_BASE 25
+#define DOOR_GS_USER      1
 
 /* BOX_STATE: who must act. */
 #define BOX_IDLE          0

@@ -17,6 +17,9 @@
  * (registers, selectors, CR3, pending events) waits for an exit, and page-table stores that must be repeated inside
  * the VM may wait for one as long as no TLB flush is owed, as a TLB would.
  *
+ * Two hypercalls need no answer at all, only to be known at the next exit: where the kernel's stack is, and user's GS
+ * base. The door of a domain's only virtual CPU writes them down and goes on (open_notes()).
+ *
  * The box is guest memory: it is read once, and a request counts only while the virtual CPU is in its
  * kernel, which our own state tells, not the box. The gate is mapped in every address space, so a second virtual
  * CPU could write into the first one's box; a machine with more than one has no attendant.
@@ -245,6 +248,53 @@ void door_stop(struct pcpu *p)
 	a->thread = NULL;
 }
 
+static _Atomic uint32_t *note_word(const struct kvcpu *k, unsigned offset)
+{
+	return (_Atomic uint32_t *)(void *)(k->notes + offset);
+}
+
+static uint64_t note_quad(const struct kvcpu *k, unsigned offset)
+{
+	return READ_ONCE(*(const uint64_t *)(const void *)(k->notes + offset));
+}
+
+/* Before an entry: notes from here on are the guest kernel's, whatever user code wrote there. */
+static void open_notes(struct kvcpu *k)
+{
+	k->takes_notes = gate_kernel_mode(&k->vcpu->gate) && gate_has_notes(k->vcpu->domain);
+	atomic_store_explicit(sign_word(k, SIGN_NOTES), k->takes_notes, memory_order_relaxed);
+	if (!k->takes_notes)
+		return;
+	atomic_store_explicit(note_word(k, NOTES_STACK), 0, memory_order_relaxed);
+	atomic_store_explicit(note_word(k, NOTES_GS), 0, memory_order_relaxed);
+}
+
+/*
+ * Nothing reads what the two calls set but this side, at exits. So all that counts is what was said last, by the
+ * guest's kernel, which may say it whenever it runs; how it came here does not matter.
+ */
+void door_take_notes(struct kvcpu *k, struct vcpu *v)
+{
+	struct hypercall_args c = { 0 };
+
+	if (!k->takes_notes)
+		return;
+	if (atomic_load_explicit(note_word(k, NOTES_STACK), memory_order_relaxed)) {
+		c.arg[0] = note_quad(k, NOTES_SS);
+		c.arg[1] = note_quad(k, NOTES_SP);
+		do_stack_switch(v, &c);
+		v->gate.finished[GATE_DID_STACK_SWITCH]++;
+		this_pcpu()->door_alone++;
+	}
+	if (atomic_load_explicit(note_word(k, NOTES_GS), memory_order_relaxed)) {
+		c.arg[0] = SEGBASE_GS_USER;
+		c.arg[1] = note_quad(k, NOTES_GS_BASE);
+		do_set_segment_base(v, &c);
+		v->gate.finished[GATE_DID_SEGMENT_BASE]++;
+		this_pcpu()->door_alone++;
+	}
+}
+
 /* Alone on this machine, in its kernel, and somebody attends? */
 static bool may_open(const struct attendant *a, const struct kvcpu *k)
 {
@@ -257,10 +307,12 @@ void door_enter_guest(struct pcpu *p, struct kvcpu *k, bool fresh)
 	struct attendant *a = p->attendant;
 
 	/* User code's SYSCALL is its own kernel's business. */
-	if (fresh && machine.traits.syscall_stays_in_ring3)
+	if (fresh && machine.traits.syscall_stays_in_ring3) {
 		atomic_store_explicit(sign_word(k, SIGN_LAST_VCPU),
 				      gate_kernel_mode(&k->vcpu->gate) ? k->vcpu->domain->max_vcpus - 1 : ~0u,
 				      memory_order_relaxed);
+		open_notes(k);
+	}
 	if (!a)
 		return;
 	if (fresh) {

@@ -9,8 +9,9 @@
 
 #include <xen/vcpu.h>
 
-_Static_assert(DOOR_VCPU_OP == __HYPERVISOR_vcpu_op && DOOR_IS_UP == VCPUOP_is_up && DOOR_ENOENT == XEN_ENOENT,
-	       "the gate's numbers are the ABI's");
+_Static_assert(DOOR_VCPU_OP == __HYPERVISOR_vcpu_op && DOOR_IS_UP == VCPUOP_is_up && DOOR_ENOENT == XEN_ENOENT &&
+	       DOOR_STACK_SWITCH == __HYPERVISOR_stack_switch && DOOR_SEGMENT_BASE == __HYPERVISOR_set_segment_base &&
+	       DOOR_GS_USER == SEGBASE_GS_USER, "the gate's numbers are the ABI's");
 
 extern const char gate_door_page[4096], gate_stub_page[4096];
 
@@ -133,6 +134,22 @@ static void fill_tss(uint8_t *tss, uint64_t stack)
 	tss[bitmap_at + GATE_PORT_LSTAR / 8] &= (uint8_t)~(1u << (GATE_PORT_LSTAR % 8));
 }
 
+bool gate_map_notes(struct kvcpu *k)
+{
+	uint64_t l3 = gate_frame_alloc(), l2 = gate_frame_alloc(), l1 = gate_frame_alloc();
+	uint64_t notes = gate_frame_alloc();
+
+	if (!notes)
+		return false;
+	memcpy(table(l3), table(machine.gate_l3), PAGE_SIZE);
+	table(l3)[GATE_NOTES_OFF >> 30] = l2 | TABLE_FLAGS;
+	table(l2)[0] = l1 | TABLE_FLAGS;
+	table(l1)[0] = notes | BOX_FLAGS;
+	k->notes = machine.mem + notes;
+	k->gate_l3 = l3;
+	return true;
+}
+
 bool gate_map_kvcpu(struct kvcpu *k)
 {
 	const unsigned per_l1 = 512 / GATE_VCPU_PAGES;
@@ -172,7 +189,25 @@ bool gate_map_kvcpu(struct kvcpu *k)
 	return true;
 }
 
+/*
+ * With a second virtual CPU the domain's user code could write notes while its kernel runs on the first one. The answer is
+ * the same from the first table of a domain to its last.
+ */
+bool gate_has_notes(const struct domain *d)
+{
+	const struct kvcpu *k = d && d->max_vcpus == 1 && d->vcpu[0] ? d->vcpu[0]->plat : NULL;
+
+	return k && k->notes;
+}
+
 uint64_t plat_root_slot(const struct domain *d, unsigned slot)
 {
-	return slot == (GATE_VIRT >> 39 & 511) ? machine.gate_l3 | TABLE_FLAGS : 0;
+	const struct kvcpu *k;
+
+	if (slot != (GATE_VIRT >> 39 & 511))
+		return 0;
+	if (!gate_has_notes(d))
+		return machine.gate_l3 | TABLE_FLAGS;
+	k = d->vcpu[0]->plat;
+	return k->gate_l3 | TABLE_FLAGS;
 }

@@ -230,12 +230,19 @@ void kvcpu_free_all(void)
 int plat_vcpu_init(struct vcpu *v)
 {
 	g_autoptr(GError) error = NULL;
+	struct kvcpu *k = kvcpu_get(&error);
 
-	v->plat = kvcpu_get(&error);
-	if (!v->plat) {
+	if (!k) {
 		g_printerr("xenopus: %s\n", error->message);
 		return -XEN_ENOMEM;
 	}
+	if (machine.traits.syscall_stays_in_ring3 && v->domain->max_vcpus == 1 && !k->notes && !gate_map_notes(k)) {
+		kvcpu_put(k);
+		return -XEN_ENOMEM;
+	}
+	if (k->notes)
+		memset(k->notes, 0, PAGE_SIZE); /* the last domain's */
+	v->plat = k;
 	machine.vcpus_in_use++;
 	return 0;
 }

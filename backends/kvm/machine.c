@@ -18,8 +18,8 @@
 
 #include "machine.h"
 
-/* Four or five for each of up to 512 virtual CPUs (kvcpu.c), and the gate's own; untouched ones cost nothing. */
-#define GATE_FRAMES 2560
+/* Eight or nine for each of up to 512 virtual CPUs (gate_map.c), and the gate's own; untouched ones cost nothing. */
+#define GATE_FRAMES 4672
 
 struct machine machine = { .kvm = -1, .vm = -1, .memfd = -1 };
 

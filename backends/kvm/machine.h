@@ -56,6 +56,9 @@ struct kvcpu {
 	struct vcpu *vcpu;
 	uint8_t *box;      /* shared with the door page, see door.c */
 	uint8_t *sign;     /* what only this side writes for the door page */
+	uint8_t *notes;    /* what the door page leaves for the next exit; NULL: it has no such page */
+	uint64_t gate_l3;  /* machine address of the gate's tables with the notes page */
+	bool takes_notes;  /* the guest that runs, or ran last, may have left some */
 	bool answered;     /* the attendant has done the hypercall that now leaves the VM */
 	unsigned reruns;   /* in a row */
 	uint8_t *stack_page;
@@ -150,6 +153,10 @@ uint64_t gate_frame_alloc(void); /* machine address of a zeroed frame; 0: none l
 bool gate_map_kvcpu(struct kvcpu *k);
 void gate_area_set(const struct kvcpu *k, unsigned page, uint64_t pte);
 uint64_t gate_area_va(const struct kvcpu *k);
+/** gate_map_notes() - give @k a notes page, and tables as those of all others but for it. False: no frame left. */
+bool gate_map_notes(struct kvcpu *k);
+/** gate_has_notes() - does @d see the notes page of its virtual CPU? */
+bool gate_has_notes(const struct domain *d);
 uint64_t gate_reserved_gdt_pte(unsigned page); /* what pages 14 and 15 of every GDT map */
 
 /* probe.c */
@@ -171,6 +178,8 @@ void door_stop(struct pcpu *p);
 /** door_enter_guest() / door_leave_guest() - around KVM_RUN: the attendant works only in between. */
 void door_enter_guest(struct pcpu *p, struct kvcpu *k, bool fresh);
 void door_leave_guest(struct pcpu *p, struct kvcpu *k);
+/** door_take_notes() - the guest has left KVM_RUN for good: do what its door wrote down, before anything else. */
+void door_take_notes(struct kvcpu *k, struct vcpu *v);
 /** door_note_hypercall() - a hypercall left the VM; often enough, and the attendant is called. */
 void door_note_hypercall(struct pcpu *p, struct kvcpu *k);
 /** door_stop_guest() - on the attendant's thread: bring the guest out of KVM_RUN until the answer is given. */

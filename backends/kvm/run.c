@@ -344,13 +344,11 @@ static bool must_rerun(struct kvcpu *k, struct vcpu *v)
 	       (code[1] == 0xcc || (code[0] == 0xcd && code[1] == 3));
 }
 
-void plat_cpu_run(struct vcpu *v, struct trap *t)
+/* False: it could not even be entered. */
+static bool run_until_trap(struct pcpu *p, struct kvcpu *k, struct vcpu *v, struct trap *t)
 {
-	struct pcpu *p = this_pcpu();
-	struct kvcpu *k = v->plat;
-
 	if (!load_guest(p, k, v, t))
-		return;
+		return false;
 	k->reruns = 0;
 	for (bool fresh = true;; fresh = false) {
 		int rc = run_guest(p, k, fresh);
@@ -367,7 +365,7 @@ void plat_cpu_run(struct vcpu *v, struct trap *t)
 					/* It must not pass the door with old translations. */
 					save_direct(k, &v->gate.regs);
 					if (!load_guest(p, k, v, t))
-						return;
+						return true;
 				}
 				continue;
 			}
@@ -377,11 +375,19 @@ void plat_cpu_run(struct vcpu *v, struct trap *t)
 			save_direct(k, &v->gate.regs);
 			t->cause = TRAP_KICK;
 			p->exits[EXIT_SIGNAL]++;
-			return;
+			return true;
 		}
 		if (rc == 0 && k->run->exit_reason == KVM_EXIT_IO && handle_io(p, k, v, t))
-			return;
+			return true;
 		report_dead(p, k, v, t, rc);
-		return;
+		return true;
 	}
+}
+
+void plat_cpu_run(struct vcpu *v, struct trap *t)
+{
+	struct kvcpu *k = v->plat;
+
+	if (run_until_trap(this_pcpu(), k, v, t))
+		door_take_notes(k, v);
 }

@@ -9,6 +9,7 @@ const char guest_topic[] = "emulation";
 #define MSR_EFER    UINT32_C(0xc0000080)
 #define MSR_FS_BASE UINT32_C(0xc0000100)
 #define MSR_GS_BASE UINT32_C(0xc0000101)
+#define MSR_GS_SHADOW UINT32_C(0xc0000102)
 #define MSR_NONE    UINT32_C(0x4b564dff)
 
 struct regs4 {
@@ -143,6 +144,10 @@ static void test_msr(void)
 	check_eq("wrmsr GS_BASE", wrmsr(MSR_GS_BASE, (uint64_t)page), 0);
 	__asm__ volatile("mov %%gs:0, %0" : "=r"(v));
 	check_eq("... is used", v, 0x1357);
+	HC2(set_segment_base, SEGBASE_GS_USER, 1);
+	check_eq("set_segment_base of the user's gs", HC2(set_segment_base, SEGBASE_GS_USER, -(uint64_t)4096), 0);
+	check_eq("... is what KERNEL_GS_BASE reads", rdmsr(MSR_GS_SHADOW, &v), 0);
+	check_eq("... the whole of it", v, -(uint64_t)4096);
 	check(wrmsr(MSR_FS_BASE, UINT64_C(1) << 62) == 1 && trap.frame.vector == 13,
 	      "a non-canonical base is #GP", "%u traps", trap.count);
 	check(rdmsr(MSR_NONE, &v) == 1 && trap.frame.vector == 13,

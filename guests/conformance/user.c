@@ -20,6 +20,11 @@ USER_CODE_BLOCK(u_write, "mov %rax, (%rdi)\n ud2");
 USER_CODE_BLOCK(u_call, "call *%rdi\n ud2");
 /* As a hypercall this would be VCPUOP_is_up of a virtual CPU that does not exist. */
 USER_CODE_BLOCK(u_like_vcpu_op, "mov $24, %eax\n mov $3, %edi\n mov $999, %esi\n syscall\n ud2");
+/* And these two stack_switch, and set_segment_base of the user's GS. */
+USER_CODE_BLOCK(u_like_stack_switch, "mov $3, %eax\n mov $0x18, %edi\n mov $0x10, %esi\n syscall\n ud2");
+USER_CODE_BLOCK(u_like_segment_base, "mov $25, %eax\n mov $1, %edi\n mov $0x10, %esi\n syscall\n ud2");
+USER_CODE_BLOCK(u_scribble, "mov $1, %eax\n mov %rax, (%rdi)\n mov %rax, 8(%rdi)\n mov %rax, 16(%rdi)\n"
+			    "mov %rax, 24(%rdi)\n mov %rax, 32(%rdi)\n syscall\n ud2");
 USER_CODE_BLOCK(u_segments, "mov %cs, %eax\n mov %ss, %ebx\n pushf\n pop %rcx\n ud2");
 USER_CODE_BLOCK(u_gs, "mov %gs:0, %rax\n ud2");
 USER_CODE_BLOCK(u_spin, "1: incq 8(%rdi)\n cmpq $0, (%rdi)\n je 1b\n ud2");
@@ -158,6 +163,75 @@ static void test_gs(void)
 	check_eq("the kernel its own again", kernel_gs, 0x5678);
 	check_eq("a non-canonical base is refused",
 		 HC2(set_segment_base, SEGBASE_GS_USER, UINT64_C(1) << 62), (uint64_t)-XEN_EINVAL);
+	check_eq("... also just behind the last canonical one",
+		 HC2(set_segment_base, SEGBASE_GS_USER, UINT64_C(1) << 47), (uint64_t)-XEN_EINVAL);
+	USER_RUN(u_gs, 0);
+	check_eq("... and changes nothing", user_exit.rax, 0x1234);
+	USER_RUN(u_like_segment_base, 0);
+	check(user_exit.vector == VEC_SYSCALL && user_exit.rax == 25, "the user cannot make that call itself",
+	      "vector %lu rax 0x%lx", user_exit.vector, user_exit.rax);
+	USER_RUN(u_gs, 0);
+	check_eq("... nor has it had an effect", user_exit.rax, 0x1234);
+}
+
+static uint64_t other_stack[512] __attribute__((aligned(4096)));
+
+static bool on_other_stack(void)
+{
+	bool used = false;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(other_stack); i++) {
+		used |= other_stack[i] != 0;
+		other_stack[i] = 0;
+	}
+	return used;
+}
+
+/* A home may keep these calls until something needs to know. */
+static void test_stack_switch(void)
+{
+	uint64_t home = (uint64_t)trap_stack_end, other = (uint64_t)(other_stack + ARRAY_SIZE(other_stack));
+
+	check_eq("stack_switch", HC2(stack_switch, FLAT_KERNEL_SS, other), 0);
+	USER_RUN(u_ud2, 0);
+	check(on_other_stack(), "user code's exceptions come on the new stack", "they did not");
+	HC2(stack_switch, FLAT_KERNEL_SS, 16);
+	HC2(stack_switch, FLAT_KERNEL_SS, home);
+	USER_RUN(u_ud2, 0);
+	check(!on_other_stack(), "of two calls the last one counts", "the first one does");
+	USER_RUN(u_like_stack_switch, 0);
+	check(user_exit.vector == VEC_SYSCALL && user_exit.rax == 3, "the user cannot make that call itself",
+	      "vector %lu rax 0x%lx", user_exit.vector, user_exit.rax);
+	/* Where the hosted home's door has a page for notes; elsewhere nothing is there to write to. */
+	USER_RUN(u_scribble, UINT64_C(0xffff810080000000));
+	check(user_exit.vector == VEC_SYSCALL || user_exit.vector == 14, "nor by writing where the door writes",
+	      "vector %lu", user_exit.vector);
+	USER_RUN(u_ud2, 0);
+	check_eq("... and nothing has changed", user_exit.vector, 6);
+}
+
+/* Registers and flags that no hypercall may change, around one that may be answered without an exit. */
+static void test_registers(void)
+{
+	uint64_t flags, wanted = 0x8d5 | 2 | RFLAGS_IF, result, rdi = FLAT_KERNEL_SS, rsi = (uint64_t)trap_stack_end;
+	register uint64_t r8 __asm__("r8") = 8, r9 __asm__("r9") = 9, r10 __asm__("r10") = 10;
+	uint64_t rbx = 11, rdx = 12;
+	bool same;
+
+	__asm__ volatile("sub $128, %%rsp\n\t"
+			 "push %[wanted]\n\tpopf\n\t"
+			 "syscall\n\t"
+			 "pushf\n\tpop %%r11\n\tmov %%r11, %[flags]\n\t"
+			 "add $128, %%rsp"
+			 : "=a"(result), [flags] "=&r"(flags), "+D"(rdi), "+S"(rsi), "+b"(rbx), "+d"(rdx), "+r"(r8),
+			   "+r"(r9), "+r"(r10)
+			 : "a"(__HYPERVISOR_stack_switch), [wanted] "r"(wanted)
+			 : "rcx", "r11", "memory", "cc");
+	same = rdi == FLAT_KERNEL_SS && rsi == (uint64_t)trap_stack_end && rbx == 11 && rdx == 12 && r8 == 8 && r9 == 9 &&
+	       r10 == 10;
+	check_eq("stack_switch, flags set", result, 0);
+	check_eq("... leaves the arithmetic flags", flags & 0x8d5, wanted & 0x8d5);
+	check(same, "... and all other registers", "rdi 0x%lx rsi 0x%lx rdx 0x%lx", rdi, rsi, rdx);
 }
 
 static void stop_user(uint32_t port)
@@ -209,5 +283,7 @@ void guest_main(void)
 	test_soft_int();
 	test_memory();
 	test_gs();
+	test_stack_switch();
+	test_registers();
 	test_preemption();
 }
