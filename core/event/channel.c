@@ -246,7 +246,7 @@ int evtchn_send(struct domain *d, uint32_t port)
 	}
 	evtchn_unlock_ends(d, rd);
 	if (notify) /* takes locks of its own, and may well answer by an event */
-		notify(d, port, data);
+		rc = notify(d, port, data);
 	return rc;
 }
 

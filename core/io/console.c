@@ -78,7 +78,7 @@ static bool fill(struct domain_console *c)
 	return true;
 }
 
-static void console_notify(struct domain *d, uint32_t port, void *data)
+static int console_notify(struct domain *d, uint32_t port, void *data)
 {
 	struct domain_console *c = data;
 	bool changed;
@@ -89,6 +89,7 @@ static void console_notify(struct domain *d, uint32_t port, void *data)
 	spin_unlock(&c->lock, LOCK_CONSOLE);
 	if (changed)
 		evtchn_notify_guest(d, port);
+	return 0;
 }
 
 size_t console_input(struct domain *d, const char *buf, size_t len)

@@ -9,6 +9,7 @@
  *to reconnect; it learns why from the ring's error field. No more is read while replies pile up, so
  *a guest that does not take them cannot make us keep many.
  */
+#include <xenopus/hypercall.h>
 #include <xenopus/io.h>
 #include <xenopus/platform.h>
 
@@ -77,6 +78,17 @@ struct xs_message *xs_spare_message(void)
 	return m;
 }
 
+bool xs_takes_event(struct domain_store *c, const char *payload, uint32_t len)
+{
+	if (!c->d)
+		return false; /* the core itself has no ring */
+	if (c->out_bytes > XS_QUOTA_OUTPUT_BYTES) {
+		dlog(c->d, LOG_WARN, "xenstore: does not take its watch events; one dropped");
+		return false;
+	}
+	return !already_waiting(c, payload, len);
+}
+
 bool xs_send(struct domain_store *c, uint32_t type, uint32_t req_id, uint32_t tx_id,
 	     const char *payload, uint32_t len)
 {
@@ -86,12 +98,6 @@ bool xs_send(struct domain_store *c, uint32_t type, uint32_t req_id, uint32_t tx
 
 	if (!c->d)
 		return false; /* the core itself has no ring */
-	if (event && already_waiting(c, payload, len))
-		return true;
-	if (event && c->out_bytes > XS_QUOTA_OUTPUT_BYTES) {
-		dlog(c->d, LOG_WARN, "xenstore: does not take its watch events; one dropped");
-		return false;
-	}
 	m = message_new(c, HEADER + len, event);
 	if (!m)
 		return false;
@@ -250,16 +256,17 @@ static bool must_wait(const struct domain_store *c)
 	return c->out_bytes > OUTPUT_HIGH_WATER || !c->spare;
 }
 
-static void serve(struct domain *d, uint32_t port, void *data)
+/* True: there may be more to do, but the time for it is over. */
+static bool serve(struct domain *d, uint32_t port, void *data)
 {
 	struct domain_store *c = data;
-	bool taken = false;
+	bool taken = false, again = false;
 
 	if (__atomic_load_n(&c->ring->connection, __ATOMIC_ACQUIRE) == XENSTORE_RECONNECT) {
 		reconnect(c);
 		taken = true;
 	}
-	for (unsigned i = 0; i < MESSAGES_AT_ONCE && !c->broken; i++) {
+	for (unsigned i = 0; i < MESSAGES_AT_ONCE && !c->broken && !again; i++) {
 		if (must_wait(c)) {
 			taken |= put_output(c);
 			if (must_wait(c))
@@ -268,19 +275,24 @@ static void serve(struct domain *d, uint32_t port, void *data)
 		if (c->broken || !receive(c, &taken))
 			break;
 		answer(c);
+		again = hypercall_preempt();
 	}
 	taken |= put_output(c);
 	/* Space in the request ring, a reply, or an error to see. */
 	if (taken || c->broken)
 		evtchn_notify_guest(d, port);
 	xs_flush();
+	return again;
 }
 
-static void store_notify(struct domain *d, uint32_t port, void *data)
+static int store_notify(struct domain *d, uint32_t port, void *data)
 {
+	bool again;
+
 	xs_lock();
-	serve(d, port, data);
+	again = serve(d, port, data);
 	xs_unlock();
+	return again ? -XEN_ERESTART : 0;
 }
 
 static void announce(struct domain *d, mfn_t ring, uint32_t port)

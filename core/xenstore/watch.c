@@ -33,17 +33,27 @@ static bool covers(const char *above, const char *path)
 	return !xstrncmp(above, path, n) && (path[n] == '\0' || path[n] == '/');
 }
 
-static void report(const struct watch *w, const char *path)
+/* An event being written; one CPU at a time is in the store. */
+static struct {
+	char payload[XENSTORE_PAYLOAD_MAX];
+	uint32_t len;
+} event;
+
+/* Write the event that @path is for @w. False: the domain would not get it, or has it waiting. */
+static bool is_news(const struct watch *w, const char *path)
 {
-	static char payload[XENSTORE_PAYLOAD_MAX]; /* not on the stack; one CPU at a time is in the
-						      store */
 	int len;
 
 	if (w->skip && xstrlen(path) >= w->skip)
 		path += w->skip;
-	len = xsnprintf(payload, sizeof(payload), "%s%c%s", path, '\0', w->token);
-	if ((size_t)len < sizeof(payload))
-		xs_send(w->c, XS_WATCH_EVENT, 0, 0, payload, (uint32_t)len + 1);
+	len = xsnprintf(event.payload, sizeof(event.payload), "%s%c%s", path, '\0', w->token);
+	event.len = (uint32_t)len + 1;
+	return (size_t)len < sizeof(event.payload) && xs_takes_event(w->c, event.payload, event.len);
+}
+
+static void report(const struct watch *w)
+{
+	xs_send(w->c, XS_WATCH_EVENT, 0, 0, event.payload, event.len);
 }
 
 static bool may_hear(const struct domain_store *c, const char *path, struct xs_node *before,
@@ -58,22 +68,35 @@ static bool may_hear(const struct domain_store *c, const char *path, struct xs_n
 	return xs_may(c, &n->perms, XS_PERM_READ);
 }
 
+/* The same of @path itself, of which all watches of a domain's ask in turn. */
+static bool may_hear_change(struct domain_store *c, uint64_t change, const char *path, struct xs_node *before,
+			    struct xs_node *after)
+{
+	if (c->asked != change) {
+		c->asked = change;
+		c->hears = may_hear(c, path, before, after);
+	}
+	return c->hears;
+}
+
+/* A guest can have thousands of these done in one transaction, so what is quick to know comes first. */
 void xs_watch_fire(const char *path, bool removed, struct xs_node *before, struct xs_node *after)
 {
+	static uint64_t changes;
+	uint64_t change = ++changes;
 	struct list *pos;
 
 	list_for_each (pos, &watches) {
 		struct watch *w = list_entry(pos, struct watch, link);
-		const char *what;
 
-		if (covers(w->path, path))
-			what = path;
-		else if (removed && covers(path, w->path) && xs_tree_find(before, w->path))
-			what = w->path;
-		else
-			continue;
-		if (may_hear(w->c, what, before, after))
-			report(w, what);
+		if (covers(w->path, path)) {
+			if (is_news(w, path) && may_hear_change(w->c, change, path, before, after))
+				report(w);
+		} else if (removed && covers(path, w->path)) {
+			if (is_news(w, w->path) && xs_tree_find(before, w->path) &&
+			    may_hear(w->c, w->path, before, after))
+				report(w);
+		}
 	}
 }
 
@@ -84,8 +107,8 @@ void xs_watch_fire_special(const char *path)
 	list_for_each (pos, &watches) {
 		struct watch *w = list_entry(pos, struct watch, link);
 
-		if (w->c->privileged && !xstrcmp(w->path, path))
-			report(w, path);
+		if (w->c->privileged && !xstrcmp(w->path, path) && is_news(w, path))
+			report(w);
 	}
 }
 
@@ -162,7 +185,8 @@ void xs_watch_add(struct domain_store *c, const struct xs_request *rq, struct xs
 	c->nr_watches++;
 	xs_reply_ok(rp);
 	/* Each watch fires once at the start, so that its owner need not look first. */
-	report(w, w->path);
+	if (is_news(w, w->path))
+		report(w);
 }
 
 static void drop(struct watch *w)

@@ -132,6 +132,7 @@ struct xs_message {
 /**
  * struct domain_store - a connection: a domain's (d->store), or the core's own.
  * @nodes: in the common tree, owned by this domain
+ * @asked, @hears: the last change of which it was asked whether this domain may hear of it, and the answer
  * @in: the request being received, @in_len bytes of it
  */
 struct domain_store {
@@ -145,6 +146,8 @@ struct domain_store {
 	unsigned nr_transactions;
 	uint32_t next_tx;
 	unsigned nr_watches;
+	uint64_t asked;
+	bool hears;
 
 	struct list out;
 	uint32_t out_bytes;
@@ -250,6 +253,8 @@ void xs_tx_reset(struct domain_store *c);
 /** xs_send() - queue a message to @c. False when it had to be dropped. */
 bool xs_send(struct domain_store *c, uint32_t type, uint32_t req_id, uint32_t tx_id,
 	     const char *payload, uint32_t len);
+/** xs_takes_event() - has @c room for this watch event, and is the same not waiting already? */
+bool xs_takes_event(struct domain_store *c, const char *payload, uint32_t len);
 /** xs_flush() - move queued messages of all connections into their rings. */
 void xs_flush(void);
 /** xs_spare_message() - one that holds any reply. */

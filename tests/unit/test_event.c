@@ -215,11 +215,12 @@ static void loopback(void **state)
 
 static unsigned notified;
 
-static void notify(struct domain *of, uint32_t port, void *data)
+static int notify(struct domain *of, uint32_t port, void *data)
 {
 	assert_ptr_equal(of, d);
 	assert_ptr_equal(data, &notified);
 	notified = port;
+	return 0;
 }
 
 static void ends_in_the_core(void **state)

@@ -12,6 +12,7 @@
 
 #include "storeclient.h"
 #include "xenopus/io.h"
+#include <xen/event_channel.h>
 #include "../../core/mm/frame.h"
 #include "../../core/xenstore/xenstore.h"
 
@@ -56,6 +57,33 @@ static void slow_reader(void **state)
 		assert_int_equal(a.len, 2000);
 		got++;
 	}
+	assert_int_equal(got, asked);
+}
+
+/* However many requests there are and whatever each costs: the one who asks is heard in parts. */
+static void long_work(void **state)
+{
+	struct xsd_sockmsg h = { .type = XS_READ, .len = 5 };
+	struct evtchn_send send = { .port = a.port };
+	unsigned asked = 0, parts = 0, got = 0;
+	long rc;
+
+	for (; asked < 20; asked++) {
+		sc_put(&a, &h, sizeof(h));
+		sc_put(&a, "data", 5);
+	}
+	tp.tsc_step = 10000000; /* each look at the clock finds the time used up */
+	do {
+		preemptible_begin(a.d->vcpu[0]);
+		rc = sw_op(a.d->vcpu[0], do_event_channel_op, EVTCHNOP_send, &send, sizeof(send));
+		preemptible_end();
+		parts++;
+	} while (rc == -XEN_ERESTART);
+	tp.tsc_step = 10;
+	assert_int_equal(rc, 0);
+	assert_in_range(parts, asked / 2, asked + 1);
+	while (sc_poll(&a))
+		got++;
 	assert_int_equal(got, asked);
 }
 
@@ -211,6 +239,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(slow_reader, start, stop),
+		cmocka_unit_test_setup_teardown(long_work, start, stop),
 		cmocka_unit_test_setup_teardown(hostile_ring, start, stop),
 		cmocka_unit_test_setup_teardown(random_ring, start, stop),
 		cmocka_unit_test_setup_teardown(no_memory, start, stop),

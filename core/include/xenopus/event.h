@@ -37,8 +37,9 @@ void vcpu_event_destroy(struct vcpu *v);
  * ports). Returns the port (> 0) or -errno. For ports whose other end is the core itself use
  * evtchn_bind_core(): @notify(d, port, data) runs when the guest sends on it. When the guest closes
  * the port, that end is gone: no more notifications, and evtchn_notify_guest() on it does nothing.
+ * 0, or -XEN_ERESTART: there is more to do than a hypercall may take time for, notify again.
  */
-typedef void evtchn_notify_fn(struct domain *d, uint32_t port, void *data);
+typedef int evtchn_notify_fn(struct domain *d, uint32_t port, void *data);
 int evtchn_alloc_unbound(struct domain *d, domid_t remote);
 int evtchn_bind_core(struct domain *d, evtchn_notify_fn *notify, void *data);
 
