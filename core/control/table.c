@@ -51,6 +51,24 @@ static bool is(const char *state, const char *word)
 	return !xstrcmp(state, word);
 }
 
+/* As xl marks why a domain has shut down. */
+static char reason_letter(const char *reason)
+{
+	static const struct {
+		const char *reason;
+		char letter;
+	} letters[] = { { "reboot", 'r' },
+			{ "suspend", 's' },
+			{ "crash", 'c' },
+			{ "watchdog", 'w' },
+			{ "soft-reset", 'S' } };
+
+	for (size_t i = 0; reason && i < ARRAY_SIZE(letters); i++)
+		if (is(reason, letters[i].reason))
+			return letters[i].letter;
+	return '-';
+}
+
 void table_domain(const struct row_domain *r, char *buf, size_t size)
 {
 	char time[DECIMAL];
@@ -59,7 +77,8 @@ void table_domain(const struct row_domain *r, char *buf, size_t size)
 		  (unsigned long long)(r->memory_kib / 1024), r->vcpus, flag(is(r->state, "running"), 'r'),
 		  flag(is(r->state, "blocked"), 'b'),
 		  flag(is(r->state, "paused") || is(r->state, "creating") || is(r->state, "waiting"), 'p'),
-		  flag(is(r->state, "shutdown"), 's'), flag(r->crashed, 'c'), seconds(r->cpu_ns, time));
+		  flag(is(r->state, "shutdown"), 's'), reason_letter(r->reason),
+		  seconds(r->cpu_ns, time));
 }
 
 void table_vcpu(const struct row_vcpu *r, char *buf, size_t size)
@@ -119,7 +138,8 @@ void table_rate(const struct row_rates *r, char *buf, size_t size)
 	uint64_t ms = r->over_ns / NSEC_PER_MSEC;
 	char time[DECIMAL], percent[DECIMAL];
 
-	xsnprintf(buf, size, "%-24.24s %5u %-8s %9s %6s %8llu %5u %9llu %9llu", r->d.name, r->d.id, r->d.state,
+	xsnprintf(buf, size, "%-24.*s %5u %-8s %9s %6s %8llu %5u %9llu %9llu",
+		  r->full_name ? 128 : 24, r->d.name, r->d.id, r->d.state,
 		  seconds(r->d.cpu_ns, time), decimal(share(r, ms), percent),
 		  (unsigned long long)(r->d.memory_kib / 1024), r->d.vcpus, per_second(r->hypercalls, ms),
 		  per_second(r->exits, ms));
@@ -151,5 +171,7 @@ void machine_facts(const struct facts *f)
 	f->text(f->opaque, "xen_caps", "xen-3.0-x86_64");
 	f->number(f->opaque, "xen_pagesize", PAGE_SIZE);
 	f->text(f->opaque, "xen_scheduler", sched_policy_name());
+	if (sched_slice_ns())
+		f->number(f->opaque, "sched_slice_us", sched_slice_ns() / 1000);
 	f->number(f->opaque, "uptime_s", time_now() / NSEC_PER_SEC);
 }

@@ -14,7 +14,7 @@
 #define RING_SIZE 16384u
 
 static struct log_ring {
-	uint64_t produced;
+	uint64_t produced, cleared; /* what lies before @cleared is not shown any more */
 	char text[RING_SIZE];
 } log_ring;
 
@@ -44,11 +44,18 @@ static char get(uint64_t at)
 	return __atomic_load_n(&log_ring.text[at % RING_SIZE], __ATOMIC_RELAXED);
 }
 
+void log_ring_clear(uint64_t upto)
+{
+	__atomic_store_n(&log_ring.cleared, upto, __ATOMIC_RELAXED);
+}
+
 size_t log_ring_line(uint64_t *from, char *buf, size_t size)
 {
 	uint64_t end = __atomic_load_n(&log_ring.produced, __ATOMIC_RELAXED), at = *from;
+	uint64_t cleared = __atomic_load_n(&log_ring.cleared, __ATOMIC_RELAXED);
 	size_t n = 0;
 
+	at = at < cleared ? cleared : at;
 	if (end - at > RING_SIZE) {
 		at = end - RING_SIZE;
 		while (at < end && get(at) != '\n')

@@ -139,6 +139,7 @@ static void retune(struct run_queue *q, struct vcpu *v, uint64_t now)
 
 const struct sched_policy policy_credit = {
 	.name = "credit",
+	.slice_ns = SLICE_NS,
 	.queue_init = queue_init,
 	.vcpu_init = vcpu_init,
 	.arrive = arrive,

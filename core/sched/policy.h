@@ -57,6 +57,7 @@ enum sched_arrival {
 /**
  * struct sched_policy - see above.
  * @name: as people select it
+ * @slice_ns: how long one runs while others like it wait; 0: that depends
  * @queue_init: the queue of @pcpu at start, zeroed
  * @vcpu_init: a new virtual CPU; its struct vcpu_sched is zeroed but for the parameters
  * @arrive: @v has just been put at the end of @q
@@ -72,6 +73,7 @@ enum sched_arrival {
  */
 struct sched_policy {
 	const char *name;
+	uint64_t slice_ns;
 	void (*queue_init)(struct run_queue *q);
 	void (*vcpu_init)(struct vcpu *v);
 	void (*arrive)(struct run_queue *q, struct vcpu *v, enum sched_arrival why, uint64_t now);

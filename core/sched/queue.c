@@ -35,6 +35,11 @@ const char *sched_policy_name(void)
 	return chosen_policy->name;
 }
 
+uint64_t sched_slice_ns(void)
+{
+	return chosen_policy->slice_ns;
+}
+
 const char *sched_policy_names(void)
 {
 	return "bvt, credit, rr";

@@ -69,6 +69,7 @@ static struct vcpu *pick(struct run_queue *q, uint64_t now)
 
 const struct sched_policy policy_rr = {
 	.name = "rr",
+	.slice_ns = SLICE_NS,
 	.queue_init = queue_init,
 	.vcpu_init = vcpu_init,
 	.arrive = arrive,

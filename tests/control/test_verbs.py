@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The verbs, with guests of our own: what they do, what they print, what they refuse.
 
-usage: test_verbs.py CASE, one of: life, schedulers, actions, refusals, config,
+usage: test_verbs.py CASE, one of: life, foreground, schedulers, actions, refusals, config,
 machine_config, churn, sparse, ending
 """
 
@@ -118,6 +118,32 @@ def xl_habits(verdict, machine):
         done = machine.verb(*words)
         verdict.check(done.returncode == status and len(done.lines) == 1 and said in done.lines[0] and not done.out,
                       f'{words}: {done.returncode} {done.lines}')
+    rows = machine.verb('list', '-vcn', 'uno').out.splitlines()
+    verdict.check('UUID' in rows[0] and 'Security Label' in rows[0] and rows[0].endswith('Cpupool NODE Affinity') and
+                  rows[1].split()[-5:-3] == [known_uuid(machine, 'uno'), '-'] and rows[1].endswith('Pool-0 0'),
+                  f'list -vcn: {rows}')
+    rows = machine.verb('list', '-Z', 'uno').out.splitlines()
+    verdict.check(rows[0].endswith('Security Label') and 'UUID' not in rows[0] and rows[1].endswith(' -'), f'list -Z: {rows}')
+    shown = machine.verb('info', '-n').out
+    verdict.check(re.search(r'^cpu_topology +:\ncpu:    core    socket     node\n  0:       0        0        0\n  1:       1  ',
+                            shown, re.M) and re.search(r'^numa_info +:\nnode: .*\n   0: +\d+ +\d+ +10$', shown, re.M),
+                  f'info -n: {shown}')
+    verdict.check(len(machine.json('info', '-n')['cpu_topology']) == 2, 'info -n --json')
+    verdict.check('(2): created' in machine.verb('dmesg', '-c').out, 'dmesg -c')
+    verdict.check(machine.json('dmesg') == [], 'dmesg after dmesg -c')
+    machine.verb('rename', 'two', 'too')
+    machine.verb('rename', 'too', 'two')
+    verdict.check(len(machine.json('dmesg')) >= 2, 'dmesg does not go on after dmesg -c')
+    long = 'a-name-of-more-than-twenty-four-letters'
+    machine.verb('rename', 'two', long)
+    verdict.check('VCPU' in machine.verb('top', '-bv', '-i', '1').out and
+                  [long in machine.verb('top', *full, '-i', '1').out for full in ((), ('-f',))] == [False, True], 'top -bv, -f')
+    machine.verb('rename', long, 'two')
+    for words, status, said in ((['-v', 'domid'], 0, ''), (['-ft', '-T', 'domid'], 0, ''),
+                                (['-N', 'domid'], 2, 'only create takes -N'), (['-x', 'domid'], 2, "'-x' before the verb")):
+        done = subprocess.run([boot.xenopus(), *words, '--socket', machine.socket, 'two'], capture_output=True, check=False)
+        verdict.check(done.returncode == status and said in done.stderr.decode() and
+                      done.stdout == (b'' if status else b'2\n'), f'{words}: {done}')
     # Verbs may be shortened: 'list' is one, 's' is several.
     verdict.check(machine.verb('domi', 'two').out == '2\n', 'domi')
     done = machine.verb('console', '-t', 'pv', '-n', '0', 'none')
@@ -127,6 +153,40 @@ def xl_habits(verdict, machine):
     verdict.check('unknown verb' in machine.verb('lisp').lines[0], 'lisp')
     helped = subprocess.run([boot.xenopus(), 'help', 'uptime'], capture_output=True, check=False)
     verdict.check(helped.returncode == 0 and b'--short' in helped.stdout, f'help uptime: {helped}')
+
+
+def known_uuid(machine, name):
+    return machine.json('list', name)[0]['uuid']
+
+
+def foreground(verdict):
+    """create -F waits through restarts until the domain is gone; what else xl's create takes."""
+    with served.Machine() as machine:
+        for arguments, lines in (('', ()), ('crash', ('on_crash = "destroy"',))):
+            done = machine.verb('create', '-F', machine.config('short', *lines, arguments=arguments))
+            verdict.check(done.returncode == 0 and machine.states() == {}, f'create -F: {done.lines}')
+        waiting = subprocess.Popen([boot.xenopus(), 'create', '--socket', machine.socket, '-eFd',
+                                    machine.config('again', 'on_poweroff = "restart"', arguments='')],
+                                   stdout=subprocess.DEVNULL)
+        uuids = set()
+        deadline = time.monotonic() + 30
+        last = 0
+        while last < 5 and time.monotonic() < deadline:
+            for domain in machine.json('list'):
+                uuids.add(domain['uuid'])
+                last = domain['id']
+            time.sleep(0.1)
+        verdict.check(waiting.poll() is None and last >= 5, f'create -F ended before the domain, id {last}')
+        verdict.check(len(uuids) == 1, f'a domain that is started again has other uuids: {uuids}')
+        machine.verb('destroy', 'again')
+        verdict.check(waiting.wait(30) == 0, 'create -F did not end with the domain')
+        for option in ('-V', '-A'):
+            done = machine.verb('create', option, machine.config('seen'))
+            verdict.check(done.returncode == 2 and len(done.lines) == 1 and 'framebuffers' in done.lines[0], f'{option}: {done.lines}')
+        tried = subprocess.run([boot.xenopus(), '-N', 'create', '--socket', machine.socket, machine.config('seen')],
+                               capture_output=True, check=False)
+        verdict.check(json.loads(tried.stdout)['name'] == 'seen' and machine.states() == {}, f'-N create: {tried}')
+        verdict.check(machine.end() == 0, 'the machine did not end well')
 
 
 def schedulers(verdict):
@@ -146,6 +206,10 @@ def schedulers(verdict):
                 rows = machine.verb(own).out.splitlines()
                 verdict.check(rows[0].split()[:3] == ['Name', 'ID', 'Weight'] and rows[0].split()[-1] == 'Cap' and
                               rows[1].split()[:3] == ['one', '1', '100'] and rows[1].split()[-1] == '40', f'{own}: {rows}')
+            done = machine.verb('sched-credit', '-s')
+            verdict.check(done.out == 'Cpupool Pool-0: tslice=10ms ratelimit=0us migration-delay=0us\n' if policy == 'credit' else
+                          done.returncode == 1 and len(done.lines) == 1, f'{policy}: sched-credit -s: {done.out}{done.lines}')
+            verdict.check(machine.verb('sched-credit', '-s', '-w', '1').returncode == 2, f'{policy}: sched-credit -s -w')
             client = served.Client(machine)
             answer = client.call('domain.set-scheduling', domain='one', warp=True)
             verdict.check(('result' in answer) == (policy == 'bvt'), f'{policy}: a warp: {answer}')

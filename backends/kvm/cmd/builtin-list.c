@@ -4,7 +4,9 @@
 #include <string.h>
 #include <time.h>
 
+#include <xenopus/stopped.h>
 #include <xenopus/words.h>
+#include <xen/sched.h>
 #include "verb.h"
 
 #define SOME	 "[DOMAIN...]"
@@ -41,6 +43,34 @@ static JsonNode *gather(struct verb *v, const char *method)
 	return json_node_init_array(json_node_alloc(), all);
 }
 
+/* What list shows behind its usual columns. */
+static struct {
+	gboolean details, verbose, context, pool, numa;
+} wanted;
+
+/* Of a domain that has shut down the number of SHUTDOWN_*, as xl prints it. */
+static char *reason_code(JsonObject *o)
+{
+	for (unsigned i = 0; i <= SHUTDOWN_soft_reset; i++)
+		if (!strcmp(verb_text(o, "reason"), stop_reason_name(i)))
+			return g_strdup_printf("%8x", i);
+	return g_strdup_printf("%8s", "-");
+}
+
+static void list_more(JsonObject *o)
+{
+	g_autofree char *reason = reason_code(o);
+
+	if (wanted.verbose)
+		printf(" %s %s", verb_text(o, "uuid"), reason);
+	if (wanted.verbose || wanted.context)
+		printf(" %16s", "-");
+	if (wanted.pool)
+		printf("%16s", "Pool-0");
+	if (wanted.numa)
+		fputs(" 0", stdout);
+}
+
 /* A table: header (NULL: none), then one line for each element of the answer. @v: with options
  * already taken. */
 static int show(struct verb *v, const char *method, const char *header, void (*row)(JsonObject *o))
@@ -66,7 +96,7 @@ static void list_row(JsonObject *o)
 		.name = verb_text(o, "name"),
 		.id = (unsigned)verb_int(o, "id"),
 		.state = state,
-		.crashed = !strcmp(state, "shutdown") && !strcmp(verb_text(o, "reason"), "crash"),
+		.reason = verb_text(o, "reason"),
 		.memory_kib = (uint64_t)verb_int(o, "memory_kib"),
 		.vcpus = (unsigned)verb_int(o, "vcpus"),
 		.cpu_ns = (uint64_t)verb_int(o, "cpu_ns"),
@@ -74,15 +104,24 @@ static void list_row(JsonObject *o)
 	char row[TABLE_ROW];
 
 	table_domain(&r, row, sizeof(row));
-	puts(row);
+	fputs(row, stdout);
+	list_more(o);
+	putchar('\n');
 }
 
 int cmd_list(int argc, char **argv)
 {
-	gboolean details = FALSE;
 	const GOptionEntry more[] = {
-		{ "long", 'l', 0, G_OPTION_ARG_NONE, &details,
+		{ "long", 'l', 0, G_OPTION_ARG_NONE, &wanted.details,
 		  "All that is known of them, which is JSON", NULL },
+		{ "verbose", 'v', 0, G_OPTION_ARG_NONE, &wanted.verbose,
+		  "UUIDs, reasons of shutdowns and security labels, too", NULL },
+		{ "context", 'Z', 0, G_OPTION_ARG_NONE, &wanted.context,
+		  "Security labels, too, which no domain has here", NULL },
+		{ "cpupool", 'c', 0, G_OPTION_ARG_NONE, &wanted.pool,
+		  "Pools of CPUs, too, of which there is one", NULL },
+		{ "numa", 'n', 0, G_OPTION_ARG_NONE, &wanted.numa,
+		  "Memory nodes, too, of which there is one", NULL },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
 	struct verb v = { .arguments = SOME,
@@ -90,9 +129,18 @@ int cmd_list(int argc, char **argv)
 			  .max = SOME_MAX,
 			  .more = more };
 	int status = verb_parse(&v, argc, argv);
+	g_autofree char *head = NULL;
 
-	v.json |= details;
-	return status ? status : show(&v, "domain.list", table_domains, list_row);
+	if (status)
+		return status;
+	v.json |= wanted.details;
+	head = g_strconcat(
+		table_domains,
+		wanted.verbose ? "   UUID                            Reason-Code\tSecurity Label" :
+		wanted.context ? "   Security Label" :
+				 "",
+		wanted.pool ? "         Cpupool" : "", wanted.numa ? " NODE Affinity" : "", NULL);
+	return show(&v, "domain.list", head, list_row);
 }
 
 static void vcpu_row(JsonObject *o)
@@ -167,84 +215,4 @@ int cmd_uptime(int argc, char **argv)
 		return status;
 	return brief ? show(&v, "domain.list", NULL, short_uptime_row) :
 		       show(&v, "domain.list", table_uptimes, uptime_row);
-}
-
-int cmd_info(int argc, char **argv)
-{
-	struct verb v = { .arguments = "[NAME]",
-			  .summary = "Tells about the machine, or only the value of one line.",
-			  .max = 1 };
-	int status = verb_open(&v, argc, argv);
-	g_autoptr(JsonNode) info = status ? NULL : verb_call(&v, "machine.info", NULL);
-	const char *only = v.nr_args ? v.args[0] : NULL;
-	JsonObjectIter iter;
-	const char *name;
-	JsonNode *node;
-
-	verb_close(&v, 0);
-	if (!info)
-		return status ? status : STATUS_FAILED;
-	if (only && !json_object_has_member(json_node_get_object(info), only))
-		return cmd_error(STATUS_USAGE,
-				 "there is no '%s' among what is told about a machine", only);
-	if (verb_print_json(&v,
-			    only ? json_object_get_member(json_node_get_object(info), only) : info))
-		return STATUS_OK;
-	json_object_iter_init_ordered(&iter, json_node_get_object(info));
-	while (json_object_iter_next_ordered(&iter, &name, &node)) {
-		if (only && strcmp(only, name))
-			continue;
-		if (!only)
-			printf("%-23s: ", name);
-		if (json_node_get_value_type(node) == G_TYPE_STRING)
-			puts(json_node_get_string(node));
-		else
-			printf("%" G_GINT64_FORMAT "\n", json_node_get_int(node));
-	}
-	return STATUS_OK;
-}
-
-static int print_lines(const struct verb *v, JsonNode *lines)
-{
-	JsonArray *a = json_node_get_array(lines);
-
-	if (verb_print_json(v, lines))
-		return STATUS_OK;
-	for (guint i = 0; i < json_array_get_length(a); i++)
-		puts(json_array_get_string_element(a, i));
-	return STATUS_OK;
-}
-
-int cmd_dmesg(int argc, char **argv)
-{
-	struct verb v = { .arguments = "",
-			  .summary = "Prints the last lines of the hypervisor's log." };
-	int status = verb_open(&v, argc, argv);
-	g_autoptr(JsonNode) lines = status ? NULL : verb_call(&v, "machine.log", NULL);
-
-	verb_close(&v, 0);
-	if (!lines)
-		return status ? status : STATUS_FAILED;
-	return print_lines(&v, lines);
-}
-
-int cmd_debug_keys(int argc, char **argv)
-{
-	struct verb v = { .arguments = "KEYS",
-			  .summary =
-				  "Asks the hypervisor what each of the keys stands for; h lists "
-				  "them.",
-			  .min = 1,
-			  .max = 1 };
-	int status = verb_open(&v, argc, argv);
-	g_autoptr(JsonNode) lines = NULL;
-	JsonObject *params;
-
-	if (status)
-		return status;
-	params = json_object_new();
-	json_object_set_string_member(params, "keys", v.args[0]);
-	lines = verb_call(&v, "machine.debug-keys", params);
-	verb_close(&v, 0);
-	return lines ? print_lines(&v, lines) : STATUS_FAILED;
 }

@@ -86,6 +86,8 @@ static int show(struct verb *v, const struct scheduler *s, JsonObject *params)
 	return STATUS_OK;
 }
 
+enum { WEIGHT, CAP }; /* the first of these */
+
 static const char *const numbers[] = { "weight",	"cap",	     "warp_us",
 				       "warp_limit_us", "unwarp_us", "vcpu" };
 
@@ -100,16 +102,14 @@ struct settings {
 		.n = { -1, -1, -1, -1, -1, -1 } \
 	}
 
-static int show_or_set(int argc, char **argv, const struct scheduler *s, struct settings *set,
-		       struct verb *v)
+/* @v: with options already taken. */
+static int show_or_set(const struct scheduler *s, struct settings *set, struct verb *v)
 {
-	int status = verb_parse(v, argc, argv);
 	g_autofree char *domain = set->domain, *warp = set->warp;
 	JsonObject *params;
 	bool any = warp;
+	int status;
 
-	if (status)
-		return status;
 	for (unsigned i = 0; i < G_N_ELEMENTS(numbers); i++)
 		any |= set->n[i] != -1;
 	if (any && !domain)
@@ -150,6 +150,7 @@ int cmd_sched_bvt(int argc, char **argv)
 {
 	static const struct scheduler bvt = { "bvt", table_scheduling, table_sched };
 	struct settings set = NOTHING_SET;
+	int status;
 	const GOptionEntry more[] = {
 		OPTION_DOMAIN(set),
 		OPTION_WEIGHT(set),
@@ -169,22 +170,67 @@ int cmd_sched_bvt(int argc, char **argv)
 			  .summary = "Shows or sets what the scheduler bvt knows of domains.",
 			  .more = more };
 
-	return show_or_set(argc, argv, &bvt, &set, &v);
+	status = verb_parse(&v, argc, argv);
+	return status ? status : show_or_set(&bvt, &set, &v);
+}
+
+/* The scheduler's own parameters, which xl calls those of a pool. They are as they are. */
+static int show_parameters(struct verb *v)
+{
+	int status = verb_connect(v);
+	JsonObject *params = json_object_new(), *o;
+	g_autoptr(JsonNode) answer = NULL, list = NULL, info = NULL;
+	gint64 slice;
+
+	json_object_set_string_member(params, "scheduler", "credit");
+	if (status) {
+		json_object_unref(params);
+		return status;
+	}
+	/* Refused if there is another one. */
+	list = verb_call(v, "domain.scheduling", params);
+	info = list ? verb_call(v, "machine.info", NULL) : NULL;
+	if (!info)
+		return verb_close(v, STATUS_FAILED);
+	slice = verb_int(json_node_get_object(info), "sched_slice_us") / 1000;
+	o = json_object_new();
+	json_object_set_string_member(o, "cpupool", "Pool-0");
+	json_object_set_int_member(o, "tslice_ms", slice);
+	json_object_set_int_member(o, "ratelimit_us", 0);
+	json_object_set_int_member(o, "migration_delay_us", 0);
+	answer = json_node_init_object(json_node_alloc(), o);
+	json_object_unref(o);
+	if (!verb_print_json(v, answer))
+		printf("Cpupool Pool-0: tslice=%dms ratelimit=0us migration-delay=0us\n",
+		       (int)slice);
+	return verb_close(v, STATUS_OK);
 }
 
 int cmd_sched_credit(int argc, char **argv)
 {
 	static const struct scheduler credit = { "credit", table_credit, table_credit_row };
 	struct settings set = NOTHING_SET;
+	gboolean parameters = FALSE;
 	const GOptionEntry more[] = {
 		OPTION_DOMAIN(set),
 		OPTION_WEIGHT(set),
 		OPTION_CAP(set),
+		{ "schedparam", 's', 0, G_OPTION_ARG_NONE, &parameters,
+		  "Show the scheduler's own parameters, which cannot be changed", NULL },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
 	struct verb v = { .arguments = "",
 			  .summary = "Shows or sets what the scheduler credit knows of domains.",
 			  .more = more };
+	int status = verb_parse(&v, argc, argv);
 
-	return show_or_set(argc, argv, &credit, &set, &v);
+	if (status || !parameters)
+		return status ? status : show_or_set(&credit, &set, &v);
+	if (set.domain || set.n[WEIGHT] != -1 || set.n[CAP] != -1) {
+		g_free(set.domain);
+		return cmd_error(STATUS_USAGE,
+				 "--schedparam is about the scheduler, not about a domain: leave "
+				 "the other options out");
+	}
+	return show_parameters(&v);
 }

@@ -79,7 +79,7 @@ static void show_vcpus(const struct look *now, const struct look *before, gint64
 	}
 }
 
-static void show(const struct look *now, const struct look *before, JsonObject *info)
+static void show(const struct look *now, const struct look *before, JsonObject *info, bool full)
 {
 	JsonArray *a = json_node_get_array(now->list);
 	char row[TABLE_ROW];
@@ -91,8 +91,9 @@ static void show(const struct look *now, const struct look *before, JsonObject *
 	puts(table_rates);
 	for (guint i = 0; i < json_array_get_length(a); i++) {
 		JsonObject *o = json_array_get_object_element(a, i);
-		const struct row_rates r = rates(o, find(before->list, o), now->us - before->us);
+		struct row_rates r = rates(o, find(before->list, o), now->us - before->us);
 
+		r.full_name = full;
 		table_rate(&r, row, sizeof(row));
 		puts(row);
 		if (now->vcpus)
@@ -137,7 +138,7 @@ static bool take_look(struct verb *v, bool vcpus, struct look *l, JsonNode **inf
 int cmd_top(int argc, char **argv)
 {
 	gint iterations = 0;
-	gboolean vcpus = FALSE;
+	gboolean vcpus = FALSE, batch = FALSE, full = FALSE;
 	gdouble delay = 3;
 	const GOptionEntry more[] = {
 		{ "delay", 'd', 0, G_OPTION_ARG_DOUBLE, &delay, "Seconds between two looks (3)",
@@ -145,6 +146,10 @@ int cmd_top(int argc, char **argv)
 		{ "iterations", 'i', 0, G_OPTION_ARG_INT, &iterations, "Looks, then end (no end)",
 		  "N" },
 		{ "vcpus", 'v', 0, G_OPTION_ARG_NONE, &vcpus, "Each virtual CPU, too", NULL },
+		{ "batch", 'b', 0, G_OPTION_ARG_NONE, &batch,
+		  "One look below the other, also on a terminal", NULL },
+		{ "full-name", 'f', 0, G_OPTION_ARG_NONE, &full,
+		  "Names at their whole length", NULL },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
 	struct verb v = { .arguments = "",
@@ -174,9 +179,9 @@ int cmd_top(int argc, char **argv)
 		if (v.json) {
 			print_json(&v, &now);
 		} else {
-			if (isatty(STDOUT_FILENO))
+			if (!batch && isatty(STDOUT_FILENO))
 				printf("\033[H\033[J");
-			show(&now, &before, json_node_get_object(info));
+			show(&now, &before, json_node_get_object(info), full);
 		}
 		look_clear(&before);
 		before = now;

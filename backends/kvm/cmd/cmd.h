@@ -3,6 +3,8 @@
 #ifndef XENOPUS_CMD_H
 #define XENOPUS_CMD_H
 
+#include <stdbool.h>
+
 enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
 
 /** cmd_run() - `xenopus run`: a machine and one domain in the foreground. Returns the exit status.
@@ -39,6 +41,9 @@ int cmd_sysrq(int argc, char **argv);
 int cmd_trigger(int argc, char **argv);
 int cmd_debug_keys(int argc, char **argv);
 int cmd_dump_core(int argc, char **argv);
+
+/** cmd_dry_run - xl's -N before the verb: do nothing, only say what would be done. */
+extern bool cmd_dry_run;
 
 /** cmd_program - what each line begins with. */
 extern const char *cmd_program;

@@ -45,12 +45,13 @@ static const struct {
 
 static int usage(FILE *to)
 {
-	fputs("Usage: xenopus VERB [options]\n\nVerbs:\n", to);
+	fputs("Usage: xenopus [-vftTN] VERB [options]\n\nVerbs:\n", to);
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		fprintf(to, "  %-13s %s\n", verbs[i].name, verbs[i].what);
 	fputs("\n'xenopus VERB --help' tells the options of a verb, and so does 'xenopus help "
 	      "VERB'.\n"
-	      "A verb may be shortened as long as only one begins so; see also xenopus(1).\n",
+	      "A verb may be shortened as long as only one begins so; see also xenopus(1).\n"
+	      "Before it, xl's -v, -f, -t and -T change nothing; -N lets create only print.\n",
 	      to);
 	return to == stdout ? STATUS_OK : STATUS_USAGE;
 }
@@ -80,6 +81,30 @@ static int find_verb(const char *word)
 	return found;
 }
 
+bool cmd_dry_run;
+
+/*
+ * xl's options before the verb. Only -N means something here: nothing is said while a verb works,
+ * so there is no more to say, to stamp or to draw, and no other daemon to be forced past.
+ * Returns how many words they are; -1 after a line.
+ */
+static int take_global_options(int argc, char **argv)
+{
+	int n = 1;
+
+	for (; n < argc && argv[n][0] == '-' && argv[n][1] && argv[n][1] != '-'; n++) {
+		if (strspn(argv[n] + 1, "vftTN") != strlen(argv[n] + 1)) {
+			cmd_error(STATUS_USAGE,
+				  "unknown option '%s' before the verb: there are -v, -f, -t, -T "
+				  "and -N",
+				  argv[n]);
+			return -1;
+		}
+		cmd_dry_run |= strchr(argv[n], 'N') != NULL;
+	}
+	return n - 1;
+}
+
 static int call_verb(const char *word, int argc, char **argv)
 {
 	int i = find_verb(word);
@@ -91,6 +116,10 @@ static int call_verb(const char *word, int argc, char **argv)
 	if (i < 0)
 		return cmd_error(STATUS_USAGE, "unknown verb '%s': 'xenopus --help' lists them",
 				 word);
+	if (cmd_dry_run && verbs[i].fn != cmd_create)
+		return cmd_error(STATUS_USAGE,
+				 "'%s' cannot be tried without doing it: only create takes -N",
+				 verbs[i].name);
 	/* What is said later names the verb, not what was typed for it. */
 	argv[0] = (char *)verbs[i].name;
 	return verbs[i].fn(argc, argv);
@@ -98,7 +127,15 @@ static int call_verb(const char *word, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	int options = 0;
+
 	open_standard_files();
+	if (argc > 1 && strcmp(argv[1], "-h"))
+		options = take_global_options(argc, argv);
+	if (options < 0)
+		return STATUS_USAGE;
+	argc -= options;
+	argv += options;
 	if (argc < 2)
 		return usage(stderr);
 	if (argc == 3 && !strcmp(argv[1], "help")) {

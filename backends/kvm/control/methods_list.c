@@ -207,12 +207,14 @@ void method_info(struct request *rq, JsonObject *params)
 
 void method_log(struct request *rq, JsonObject *params)
 {
-	static const struct param none[] = { { NULL, PARAM_STRING, false, NULL, 0, 0 } };
 	g_autoptr(JsonBuilder) b = NULL;
+	bool clear = false;
+	const struct param table[] = { { "clear", PARAM_BOOL, false, &clear, 0, 0 },
+				       { NULL, PARAM_STRING, false, NULL, 0, 0 } };
 	char line[320];
 	uint64_t from = 0;
 
-	if (!params_take(rq, params, none))
+	if (!params_take(rq, params, table))
 		return;
 	b = json_builder_new();
 	json_builder_begin_array(b);
@@ -221,6 +223,8 @@ void method_log(struct request *rq, JsonObject *params)
 
 		json_builder_add_string_value(b, valid);
 	}
+	if (clear)
+		log_ring_clear(from);
 	json_builder_end_array(b);
 	answer(rq, b);
 }

@@ -40,9 +40,11 @@ extern enum log_level log_threshold;
 /**
  * log_ring_add() - remember a finished line; log.c does so for every line up to LOG_INFO, shown or not.
  * log_ring_line() - the next line from position *@from (0 at first) as a string; its length, 0 at the end.
+ * log_ring_clear() - nobody shall see again what lies before position @upto.
  */
 void log_ring_add(const char *line, size_t len);
 size_t log_ring_line(uint64_t *from, char *buf, size_t size);
+void log_ring_clear(uint64_t upto);
 
 /** xlog() - one line to the hypervisor log (no trailing newline in @fmt). */
 void xlog(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -98,10 +98,12 @@ struct domain_sched {
 /**
  * sched_choose_policy() - "bvt" (what it is otherwise), "credit" or "rr", before core_init(). False: no such one.
  * sched_policy_name() - of the one chosen. sched_policy_names() - those there are, for people.
+ * sched_slice_ns() - how long, with the one chosen, one runs while others like it wait; 0: that depends.
  */
 bool sched_choose_policy(const char *name);
 const char *sched_policy_name(void);
 const char *sched_policy_names(void);
+uint64_t sched_slice_ns(void);
 
 void sched_init(void);
 /**

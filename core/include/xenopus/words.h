@@ -35,12 +35,12 @@ extern const char table_domains[], table_vcpus[], table_uptimes[], table_schedul
 const char *domain_state_word(const struct domain_status *s);
 const char *vcpu_state_word(enum vcpu_doing doing);
 
-/** struct row_domain - @state: domain_state_word(), shutdown, or what a home adds; @crashed: that was why */
+/** struct row_domain - @state: domain_state_word(), shutdown, or what a home adds; @reason: stop_reason_name(), or NULL */
 struct row_domain {
 	const char *name;
 	unsigned id;
 	const char *state;
-	bool crashed;
+	const char *reason;
 	uint64_t memory_kib;
 	unsigned vcpus;
 	uint64_t cpu_ns;
@@ -75,9 +75,10 @@ void table_sched(const struct row_scheduling *r, char *buf, size_t size);
 /** table_credit_row() - what of it the credit scheduler knows. */
 void table_credit_row(const struct row_scheduling *r, char *buf, size_t size);
 
-/** struct row_rates - what @d did; the last three in @over_ns, 0: not known yet */
+/** struct row_rates - what @d did; the last three in @over_ns, 0: not known yet; @full_name: not cut short */
 struct row_rates {
 	struct row_domain d;
+	bool full_name;
 	uint64_t over_ns, used_ns, hypercalls, exits;
 };
 
