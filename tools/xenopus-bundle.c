@@ -34,7 +34,7 @@ static int write_bundle(const struct domain_config *cfg)
 
 	if (fd < 0)
 		return cmd_error(STATUS_FAILED, "%s: cannot be written: %s", output, g_strerror(errno));
-	packed = pack_bundle(cfg, fd, &size, &error);
+	packed = pack_bundle(cfg, opt.on, fd, &size, &error);
 	if (!close(fd) && packed && !g_rename(path, output))
 		return STATUS_OK;
 	if (packed)
@@ -74,6 +74,8 @@ int main(int argc, char **argv)
 	g_set_prgname(cmd_program);
 	status = options_parse(argc, argv, "Packs a Xen PV kernel (bzImage or ELF) and its domain's settings into a "
 			       "boot bundle for xenopus.elf.", entries, &opt);
+	if (!status)
+		status = options_check_actions(&opt);
 	if (!status)
 		status = options_complete(&opt, 1024 * 1024);
 	if (status)

@@ -96,8 +96,11 @@ static const char *domain_fault(const struct bundle_header *h, const struct bund
 		if (s->filesz > s->memsz || !inside(h, s->data, s->filesz) || s->va < b->vstart ||
 		    s->va > b->vend || s->memsz > b->vend - s->va)
 			return "has a segment outside itself or its kernel";
-	if ((b->flags & ~BUNDLE_FLAGS) || b->reserved)
+	if (b->flags & ~BUNDLE_FLAGS)
 		return "asks for what this build does not know";
+	for (unsigned i = 0; i < BUNDLE_ACTIONS; i++)
+		if (b->on[i] > BUNDLE_MAX_ACTION)
+			return "says of a domain that stops what this build does not know";
 	return NULL;
 }
 

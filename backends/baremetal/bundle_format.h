@@ -34,6 +34,20 @@ struct bundle_header {
 #define BUNDLE_MOD_START_PFN 1u /* the kernel takes an initrd outside the initial mapping */
 #define BUNDLE_FLAGS         BUNDLE_MOD_START_PFN
 
+/*
+ * Which of struct bundle_domain.on, by SHUTDOWN_*, and what it says: 0 that the machine decides (all of them in bundles
+ * of the first kind, whose four bytes were reserved), else 1 more than enum stop_action, of those that need no file.
+ */
+#define BUNDLE_ACTIONS 4u /* poweroff, reboot, crash, watchdog */
+#define BUNDLE_UNSAID  0u
+#define BUNDLE_MAX_ACTION 4u
+
+/* BUNDLE_ACTIONS: this reason has none. */
+static inline unsigned bundle_action_of(unsigned reason)
+{
+	return reason < 2 ? reason : reason == 3 || reason == 4 ? reason - 1 : BUNDLE_ACTIONS;
+}
+
 /** struct bundle_domain - one domain; the kernel's part is struct kernel_image of xenopus/control.h. */
 struct bundle_domain {
 	uint64_t memory_pages, max_pages;
@@ -44,7 +58,7 @@ struct bundle_domain {
 	uint64_t initrd, initrd_size; /* size 0: none */
 	uint64_t segments;            /* offset, aligned to 8 */
 	uint32_t nr_segments;
-	uint32_t reserved;
+	uint8_t on[BUNDLE_ACTIONS];   /* what becomes of it when it stops */
 };
 
 struct bundle_segment {

@@ -13,6 +13,7 @@
  */
 #include <xenopus/control.h>
 #include <xenopus/lock.h>
+#include "bundle.h"
 #include "console.h"
 #include "metal.h"
 
@@ -137,6 +138,7 @@ void plat_console_write(struct domain *d, const char *buf, size_t len)
 	if (!milestones.first_output)
 		milestones.first_output = tsc_read();
 	output_lock();
+	note_output(d, buf, len);
 	if (prompt_is_open() || (front && d != front)) {
 		write_behind(d, buf, len);
 	} else {
@@ -258,7 +260,7 @@ static void answer_line(void *unused, const char *text)
 static void leave_prompt(void)
 {
 	close_prompt();
-	home_prompt_left();
+	home_end_if_alone();
 	xlog(LOG_ERROR, "the monitor is closed; keys are the hypervisor's, h lists them");
 }
 
@@ -300,13 +302,11 @@ static void key_for_us(char c)
  * A Ctrl-A is held back until the next key tells whether it is one of three. What does not fit into the console's
  * ring stays in the serial line's and is offered again at the next poll.
  */
-void plat_poll(void)
+static void poll_keys(void)
 {
 	char buf[64];
 	size_t n, taken;
 
-	if (this_cpu()->id)
-		return;
 	while ((n = serial_peek(buf, sizeof(buf)))) {
 		if (buf[0] == CTRL_A) {
 			serial_take(1);
@@ -323,4 +323,12 @@ void plat_poll(void)
 				return;
 		}
 	}
+}
+
+void plat_poll(void)
+{
+	if (this_cpu()->id)
+		return;
+	poll_keys();
+	domains_due();
 }

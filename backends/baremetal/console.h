@@ -16,6 +16,15 @@ void console_line(const char *line, size_t len);
 /** console_answer() - a line for whoever types at the monitor, as it is. */
 void console_answer(const char *line);
 
+/*
+ * note.c: what is told of a domain that crashed. note_added() before it writes its first byte, note_gone() before it is
+ * freed, note_output() for what it writes (under the console's lock), note_crash() when it has stopped.
+ */
+void note_added(struct domain *d);
+void note_gone(struct domain *d);
+void note_output(struct domain *d, const char *buf, size_t len);
+void note_crash(struct domain *d);
+
 /** machine_key() - @c was typed at the hypervisor: the answer, by @line. False: no such key. (keys.c) */
 bool machine_key(char c, void (*line)(void *opaque, const char *text));
 

@@ -34,16 +34,10 @@ void home_incomplete(void)
 	ending = END_REFUSED;
 }
 
-/* A machine without domains ends, but not under the hands of somebody who may create one. */
-static void end_if_alone(void)
+void home_end_if_alone(void)
 {
-	if (!nr_running && !prompt_is_open())
+	if (!nr_running && !domains_waiting() && !prompt_is_open())
 		machine_end(ending);
-}
-
-void home_prompt_left(void)
-{
-	end_if_alone();
 }
 
 unsigned home_running(void)
@@ -53,56 +47,63 @@ unsigned home_running(void)
 
 void home_destroy(struct domain *d)
 {
+	xlog(LOG_INFO, "domain %s (%u) is destroyed", d->name, d->id);
 	console_domain_gone(d);
 	nr_running--;
 	domain_pause(d);
 	domains_destroy(d);
-	end_if_alone();
+	home_end_if_alone();
 }
 
-/* What "on-reboot=" says about a guest that wants to be started again. True: done. */
-static bool reboot(struct domain *d)
+static void tell(const struct domain *d, unsigned reason)
 {
-	char name[sizeof(d->name)];
-
-	if (on_reboot == REBOOT_MACHINE) {
-		xlog(LOG_INFO, "domain %s restarts the machine", d->name);
-		machine_restart();
-	}
-	if (on_reboot != REBOOT_DOMAIN)
-		return false;
-	xstrlcpy(name, d->name, sizeof(name));
-	console_domain_gone(d);
-	nr_running--;
-	xlog(LOG_INFO, "domain %s starts again", name);
-	if (!domains_restart(d))
-		end_if_alone();
-	return true;
-}
-
-void plat_domain_shutdown(struct domain *d, unsigned reason)
-{
-	static const char *const names[] = { "poweroff", "reboot", "suspend", "crash", "watchdog",
-					     "soft reset" };
-	bool good = reason == SHUTDOWN_poweroff || reason == SHUTDOWN_reboot;
 	char line[128];
 
-	if (reason == SHUTDOWN_reboot && reboot(d))
-		return;
-
-	xsnprintf(line, sizeof(line), "domain %s stopped: %s", d->name,
-		  reason < ARRAY_SIZE(names) ? names[reason] : "an unknown reason");
-	report_domain(d);
-	console_domain_gone(d);
-	nr_running--;
-	if (!nr_running)
-		report_machine();
-	if (good) {
+	xsnprintf(line, sizeof(line), "domain %s stopped: %s", d->name, stop_reason_name(reason));
+	if (reason == SHUTDOWN_poweroff || reason == SHUTDOWN_reboot) {
 		xlog(LOG_INFO, "%s", line);
 	} else {
 		ending = END_CRASH;
 		last_words(line);
 	}
-	end_if_alone();
-	domains_destroy(d);
+}
+
+static void preserve(struct domain *d)
+{
+	xlog(LOG_INFO, "domain %s (%u) stays as it is until it is destroyed", d->name, d->id);
+}
+
+/* One that stays counts: somebody wants to look at it. */
+void plat_domain_shutdown(struct domain *d, unsigned reason)
+{
+	enum stop_action action = domains_action(d, reason);
+
+	if (domains_reboots_machine(d, reason)) {
+		xlog(LOG_INFO, "domain %s restarts the machine", d->name);
+		machine_restart();
+	}
+	if (reason == SHUTDOWN_crash)
+		note_crash(d);
+	report_domain(d);
+	console_domain_gone(d);
+	if (action == ACTION_DESTROY && nr_running == 1 && !domains_waiting())
+		report_machine();
+	tell(d, reason);
+	if (action == ACTION_PRESERVE) {
+		preserve(d);
+	} else if (action == ACTION_RENAME_RESTART) {
+		if (!domains_rename_restart(d))
+			xlog(LOG_ERROR, "domain %s is not started again: it cannot be renamed", d->name);
+		preserve(d);
+	} else if (action == ACTION_RESTART) {
+		nr_running--;
+		domains_restart(d);
+	} else {
+		nr_running--;
+		home_end_if_alone();
+		xlog(LOG_INFO, "domain %s (%u) is destroyed", d->name, d->id);
+		domains_destroy(d);
+		return;
+	}
+	home_end_if_alone();
 }

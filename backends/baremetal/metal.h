@@ -300,8 +300,8 @@ extern struct plat_info metal_info;
 void home_domain_added(struct domain *d);
 /** home_destroy() - at once and for good, whatever @d is doing. */
 void home_destroy(struct domain *d);
-/** home_prompt_left() - the monitor's prompt, which keeps a machine without domains up, is closed. */
-void home_prompt_left(void);
+/** home_end_if_alone() - end a machine that has no domain, expects none, and has nobody at the monitor's prompt. */
+void home_end_if_alone(void);
 unsigned home_running(void);
 void home_incomplete(void); /* something that was asked for could not be: the machine ends as refused */
 

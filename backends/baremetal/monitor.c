@@ -24,25 +24,26 @@ static const struct verb {
 	{ "dmesg", "", "the hypervisor's log", 0, 0, verb_dmesg },
 	{ "domid", "NAME", "the id of the domain with this name", 1, 1, verb_domid },
 	{ "domname", "ID", "the name of the domain with this id", 1, 1, verb_domname },
+	{ "dump-core", "DOMAIN [FILE]", "not here: there is nothing to write a core file to", 0, 2, verb_dump_core },
 	{ "exit", "", "close the monitor (Ctrl-D does, too)", 0, 0, NULL },
-	{ "help", "[VERB]", "this list", 0, 1, verb_help },
+	{ "help", "[VERB]", "this list; a verb may be shortened as long as only one begins so", 0, 1, verb_help },
 	{ "info", "", "about the machine", 0, 0, verb_info },
-	{ "list", "[DOMAIN]", "the domains", 0, 1, verb_list },
+	{ "list", "[DOMAIN...]", "the domains, or these", 0, SAID, verb_list },
 	{ "mem-max", "DOMAIN MEMORY", "the most memory it may have: MiB, or with k, m, g, t", 2, 2, verb_mem_max },
 	{ "mem-set", "DOMAIN MEMORY", "ask its balloon for this much", 2, 2, verb_mem_set },
 	{ "pause", "DOMAIN", "stop its virtual CPUs", 1, 1, verb_pause },
 	{ "reboot", "DOMAIN|-a", "ask its kernel, or every one, to reboot", 1, 1, verb_shutdown },
 	{ "rename", "DOMAIN NAME", "give it another name", 2, 2, verb_rename },
 	{ "sched-bvt", "[-d DOMAIN [-v VCPU] [-w N] [-c PERCENT] [-W on|off] [-o US] [-l US] [-u US]]",
-	  "show or set weight, cap, warp, warp value, limit, unwarp", 0, 16, verb_sched },
+	  "show or set weight, cap, warp, warp value, limit, unwarp", 0, SAID, verb_sched },
 	{ "sched-credit", "[-d DOMAIN [-w N] [-c PERCENT]]", "show or set weight and cap", 0, 6, verb_sched_credit },
 	{ "shutdown", "DOMAIN|-a", "ask its kernel, or every one, to power off", 1, 1, verb_shutdown },
 	{ "sysrq", "DOMAIN KEY", "send it a magic SysRq key", 2, 2, verb_sysrq },
 	{ "top", "", "what the domains did since the last look", 0, 0, verb_top },
 	{ "trigger", "DOMAIN nmi [VCPU]", "raise an NMI", 2, 3, verb_trigger },
 	{ "unpause", "DOMAIN", "let it go on", 1, 1, verb_unpause },
-	{ "uptime", "[DOMAIN]", "since when the domains are up", 0, 1, verb_uptime },
-	{ "vcpu-list", "[DOMAIN]", "the virtual CPUs", 0, 1, verb_vcpu_list },
+	{ "uptime", "[DOMAIN...]", "since when the domains are up", 0, SAID, verb_uptime },
+	{ "vcpu-list", "[DOMAIN...]", "the virtual CPUs", 0, SAID, verb_vcpu_list },
 	{ "vcpu-pin", "DOMAIN VCPU|all CPUS|all", "where they may run: numbers and ranges, as in 0-2,5", 3, 3,
 	  verb_vcpu_pin },
 	{ "vcpu-set", "DOMAIN N", "ask its kernel to use so many virtual CPUs", 2, 2, verb_vcpu_set },
@@ -71,18 +72,22 @@ struct domain *the_domain(const char *word)
 
 	if (!d && words_number(word, 0, DOMID_FIRST_RESERVED - 1, &id))
 		d = domain_by_id((domid_t)id, NULL);
-	if (!d)
+	if (!d && domains_waits(word))
+		answer("domain %s is not there: it starts again soon", word);
+	else if (!d)
 		answer("there is no domain %s", word);
 	return d;
 }
 
 static const struct verb *find(const char *name)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(verbs); i++)
-		if (!xstrcmp(verbs[i].name, name))
-			return &verbs[i];
-	answer("there is no verb %s; help lists those there are", name);
-	return NULL;
+	int i = words_pick(name, verbs, sizeof(verbs[0]), ARRAY_SIZE(verbs));
+
+	if (i == -2)
+		answer("several verbs begin with %s; help lists them", name);
+	else if (i < 0)
+		answer("there is no verb %s; help lists those there are", name);
+	return i < 0 ? NULL : &verbs[i];
 }
 
 static void verb_help(const struct said *s)
@@ -132,11 +137,13 @@ bool monitor_obey(char *line)
 	v = s.verb ? find(s.verb) : NULL;
 	if (!v)
 		return true;
-	if (s.n < v->min || s.n > v->max)
+	if (s.n < v->min || s.n > v->max) {
 		answer("%s: %s %s", s.n < v->min ? "an argument is missing" : "too many arguments", v->name,
 		       v->arguments);
-	else if (v->fn)
+	} else if (v->fn) {
+		s.verb = v->name; /* not what was typed for it */
 		v->fn(&s);
+	}
 	/* "console" has closed the prompt itself: that is not leaving the monitor for the keys. */
 	return v->fn || s.n;
 }

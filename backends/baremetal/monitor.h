@@ -5,11 +5,13 @@
 
 #include <xenopus/words.h>
 
+#define SAID 16 /* arguments */
+
 /** struct said - a line that was typed, in words: the verb, its @n arguments. */
 struct said {
 	const char *verb;
 	unsigned n;
-	char *arg[16];
+	char *arg[SAID];
 };
 
 /** answer() - a line for the person. */
@@ -26,7 +28,7 @@ typedef void verb_fn(const struct said *s);
 verb_fn verb_list, verb_vcpu_list, verb_uptime, verb_info, verb_dmesg, verb_top, verb_debug_keys, verb_domid,
 	verb_domname;
 /* monitor_verbs.c: do */
-verb_fn verb_pause, verb_unpause, verb_destroy, verb_create, verb_shutdown, verb_rename, verb_mem_set, verb_mem_max,
+verb_fn verb_pause, verb_unpause, verb_destroy, verb_create, verb_shutdown, verb_dump_core, verb_rename, verb_mem_set, verb_mem_max,
 	verb_vcpu_set, verb_vcpu_pin, verb_sched, verb_sched_credit, verb_sysrq, verb_trigger, verb_console;
 
 #endif

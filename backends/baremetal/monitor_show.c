@@ -6,17 +6,21 @@
 #include "metal.h"
 #include "monitor.h"
 
-/* fn() for the domain that was named, or for all under @header. */
+/* fn() for the domains that were named, in that order, or for all, under @header. One that is not there: nothing else. */
 static void each(const struct said *s, const char *header, void (*fn)(struct domain *d))
 {
-	struct domain *only = s->n ? the_domain(s->arg[0]) : NULL;
+	struct domain *named[SAID];
 
-	if (s->n && !only)
-		return;
+	for (unsigned i = 0; i < s->n; i++) {
+		named[i] = the_domain(s->arg[i]);
+		if (!named[i])
+			return;
+	}
 	answer("%s", header);
-	for (struct domain *d = domain_after(0); d; d = domain_after(d->id))
-		if (!only || only == d)
-			fn(d);
+	for (unsigned i = 0; i < s->n; i++)
+		fn(named[i]);
+	for (struct domain *d = s->n ? NULL : domain_after(0); d; d = domain_after(d->id))
+		fn(d);
 }
 
 /* As the row's, and what a look at the core told beside. */
@@ -29,6 +33,7 @@ static struct row_domain row_of(struct domain *d, struct domain_status *st)
 		.name = d->name,
 		.id = d->id,
 		.state = stopped ? "shutdown" : domain_state_word(st),
+		.reason = stopped ? stop_reason_name(d->shutdown_reason) : NULL,
 		.memory_kib = st->pages << (PAGE_SHIFT - 10),
 		.vcpus = st->online,
 		.cpu_ns = st->cpu_ns,
@@ -48,6 +53,8 @@ static void list_one(struct domain *d)
 void verb_list(const struct said *s)
 {
 	each(s, table_domains, list_one);
+	if (!s->n)
+		domains_show_waiting(answer_line);
 }
 
 static void vcpus_of(struct domain *d)

@@ -6,7 +6,7 @@
 #include "metal.h"
 #include "monitor.h"
 
-/* One that runs, or could. A domain that stops is gone soon. */
+/* One that runs, or could. A domain that stops is gone soon, or is preserved. */
 static struct domain *alive(const char *word)
 {
 	struct domain *d = the_domain(word);
@@ -43,10 +43,21 @@ void verb_unpause(const struct said *s)
 
 void verb_destroy(const struct said *s)
 {
-	struct domain *d = the_domain(s->arg[0]);
+	struct domain *d;
 
+	if (!domain_called(s->arg[0]) && domains_waits(s->arg[0])) {
+		domains_forget(s->arg[0]);
+		return;
+	}
+	d = the_domain(s->arg[0]);
 	if (d)
 		home_destroy(d);
+}
+
+void verb_dump_core(const struct said *s)
+{
+	answer("dump-core: on bare metal there is no disk for a core file; a domain that crashes leaves its registers in "
+	       "the log (dmesg)");
 }
 
 void verb_create(const struct said *s)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* stopped.c - the words for what becomes of a domain that stops, and how soon it may start again: see stopped.h */
+/* stopped.c - words for what becomes of a domain that stops, and how soon it starts again */
 #include <xenopus/stopped.h>
 #include <xenopus/time.h>
 #include <xen/sched.h>

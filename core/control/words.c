@@ -153,6 +153,23 @@ bool words_name(const char *name, char *error, size_t size)
 	return false;
 }
 
+int words_pick(const char *word, const void *names, size_t size, unsigned n)
+{
+	size_t len = xstrlen(word);
+	int found = -1;
+
+	for (unsigned i = 0; i < n; i++) {
+		const char *name = *(const char *const *)(const void *)((const char *)names + i * size);
+
+		if (xstrncmp(word, name, len))
+			continue;
+		if (!name[len])
+			return (int)i;
+		found = found == -1 ? (int)i : -2;
+	}
+	return found;
+}
+
 bool words_scheduler(const char *policy, char *error, size_t size)
 {
 	const char *has = sched_policy_name();

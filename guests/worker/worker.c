@@ -8,6 +8,7 @@
  *	spin	run in guest user mode for ever
  *	reboot	ask to be started again instead of powering off
  *	crash	end as a kernel that has panicked does
+ *	watchdog	end as one that its watchdog stops
  *
  * Each thing done is a line of the console.
  */
@@ -135,6 +136,8 @@ void guest_main(void)
 		spin();
 	if (told("crash"))
 		stop(SHUTDOWN_crash);
+	if (told("watchdog"))
+		stop(SHUTDOWN_watchdog);
 	if (told("reboot"))
 		stop(SHUTDOWN_reboot);
 }

@@ -22,8 +22,9 @@ def skip_without_qemu():
         sys.exit(SKIPPED)
 
 
-def make_bundle(path, kernel, memory=64, initrd=None, arguments=(), name=None, vcpus=None):
-    words = [os.environ['XENOPUS_BUNDLE'], '-o', path, '--memory', str(memory)]
+def make_bundle(path, kernel, memory=64, initrd=None, arguments=(), name=None, vcpus=None,
+                options=()):
+    words = [os.environ['XENOPUS_BUNDLE'], '-o', path, '--memory', str(memory), *options]
     if name:
         words += ['--name', name]
     if initrd:

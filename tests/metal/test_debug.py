@@ -32,7 +32,7 @@ def restarts(image, place, worker):
     bundle = os.path.join(place, 'phoenix')
     metal.make_bundle(bundle, worker, memory=8, arguments=['reboot'])
     with metal.Session(bundle, f'{WORDS} on-reboot=domain', image=image, options=['-smp', '4']) as machine:
-        for n in range(10):
+        for n in range(5):
             if not machine.wait_for(r'^worker: 2048 pages'):
                 return f'only {n} starts\n{machine.text}'
         return 'a panic\n' + machine.text if 'panic' in machine.text else None

@@ -67,7 +67,7 @@ def restarts(judge, place, worker):
     judge('on-reboot=stop', metal.boot(bundle), r'domain phoenix stopped: reboot')
     judge('on-reboot=machine', metal.boot(bundle, 'on-reboot=machine'), r'domain phoenix restarts the machine')
     with metal.Session(bundle, 'on-reboot=domain') as machine:
-        for n in range(20):
+        for n in range(4):
             if not machine.wait_for(r'^worker: 4096 pages.*$') or not machine.wait_for('phoenix starts again'):
                 print(f'FAIL on-reboot=domain: only {n} times\n{machine.text}')
                 judge.bad += 1

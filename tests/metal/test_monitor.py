@@ -89,7 +89,13 @@ def looks(t):
     t.command('domid two', '^2$')
     t.command('domname 2', '^two$')
     t.command('help', r'^console DOMAIN: ', r'^vcpu-set DOMAIN N: ')
-    t.command('help list', r'^list \[DOMAIN\]: ')
+    t.command('help list', r'^list \[DOMAIN\.\.\.\]: ')
+    t.command('help vcpu-s', r'^vcpu-set DOMAIN N: ')
+    t.command('li three 1', LIST + r'\n' + row('three', '-b----', 3, 16) + r'\n' + row('one', '-b----', 1, 16) + r'\n' + PROMPT)
+    t.machine.read_to -= len('xenopus> ')
+    t.command('up one three', r'^Name +ID Uptime\n^one +1 +0:\d\d:\d\d\n^three +3 +0:')
+    t.command('vcpu-l two one', r'^Name +ID +VCPU', r'^two +2 +0 ', r'^one +1 +0 ')
+    t.command('reb', 'an argument is missing: reboot ')
 
 
 def edits(t):
@@ -133,7 +139,12 @@ REFUSED = {
     'frobnicate': 'there is no verb frobnicate; help lists',
     'list four': 'there is no domain four$',
     'list 99999999999999999999': 'there is no domain 9+$',
-    'list one two': 'too many arguments: list ',
+    'list one four two': 'there is no domain four$',
+    'd': 'several verbs begin with d; help lists them$',
+    'vcpu one': 'several verbs begin with vcpu; help',
+    'help x': 'there is no verb x; help',
+    'dump-core one': 'dump-core: on bare metal there is no disk for a core file',
+    'list ' + 'one ' * 17: 'too many words$',
     'destroy': 'an argument is missing: destroy DOMAIN$',
     'destroy nobody': 'there is no domain nobody$',
     'domid 1': 'there is no domain 1$',

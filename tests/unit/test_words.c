@@ -88,11 +88,11 @@ static void names(void **state)
 
 static void columns(void **state)
 {
-	const struct row_domain d = { "frog", 3, "shutdown", true, 65536, 2, UINT64_C(12349999999) };
+	const struct row_domain d = { "frog", 3, "shutdown", "crash", 65536, 2, UINT64_C(12349999999) };
 	const struct row_vcpu v = { "frog", 3, 1, "running", 0, UINT64_C(12350000000), "0-1" };
 	const struct row_vcpu off = { "frog", 3, 2, "offline", -1, 0, "all" };
-	const struct row_rates r = { { "toad", 4, "blocked", false, 2048, 1, 0 }, 2000000000, 500000000, 3000, 5 };
-	const struct row_rates unknown = { { "toad", 4, "blocked", false, 2048, 1, 0 }, 0, 1, 1, 1 };
+	const struct row_rates r = { { "toad", 4, "blocked", NULL, 2048, 1, 0 }, false, 2000000000, 500000000, 3000, 5 };
+	const struct row_rates unknown = { { "toad", 4, "blocked", NULL, 2048, 1, 0 }, false, 0, 1, 1, 1 };
 	const struct row_scheduling s = { "frog", 3, 256, true, 1, 2, 3, 50 };
 	char row[TABLE_ROW];
 
@@ -118,9 +118,27 @@ static void columns(void **state)
 		"toad                         4 blocked        0.0    0.0        2     1         0         0");
 }
 
+static void picks(void **state)
+{
+	static const struct {
+		const char *name;
+		int other;
+	} verbs[] = { { "list", 1 }, { "vcpu-list", 2 }, { "vcpu-set", 3 }, { "listen", 4 }, { "top", 5 } };
+
+	assert_int_equal(words_pick("list", verbs, sizeof(verbs[0]), 5), 0);
+	assert_int_equal(words_pick("liste", verbs, sizeof(verbs[0]), 5), 3);
+	assert_int_equal(words_pick("t", verbs, sizeof(verbs[0]), 5), 4);
+	assert_int_equal(words_pick("vcpu-s", verbs, sizeof(verbs[0]), 5), 2);
+	assert_int_equal(words_pick("lis", verbs, sizeof(verbs[0]), 5), -2);
+	assert_int_equal(words_pick("v", verbs, sizeof(verbs[0]), 5), -2);
+	assert_int_equal(words_pick("tops", verbs, sizeof(verbs[0]), 5), -1);
+	assert_int_equal(words_pick("top", verbs, sizeof(verbs[0]), 4), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(picks),
 		cmocka_unit_test(numbers), cmocka_unit_test(memory), cmocka_unit_test(processors),
 		cmocka_unit_test(names),   cmocka_unit_test(columns),
 	};

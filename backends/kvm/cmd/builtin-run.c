@@ -126,8 +126,15 @@ static int run_somewhere(struct run *r)
 
 	if (!g_strcmp0(opt.home, "metal"))
 		return run_metal(r);
-	if (machine_open(opt.kvm ? opt.kvm : "/dev/kvm", &error))
-		return run_hosted(r);
+	if (machine_open(opt.kvm ? opt.kvm : "/dev/kvm", &error)) {
+		const char *given = options_actions_given(&r->domain);
+
+		return given ? cmd_error(STATUS_USAGE,
+					 "%s is for --home=metal: here a domain that stops is gone; "
+					 "'xenopus create' has more",
+					 given) :
+			       run_hosted(r);
+	}
 	if (opt.home || opt.kvm)
 		return cmd_error(STATUS_FAILED, "%s", error->message);
 	cmd_note(

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <xenopus/words.h>
 #include "cmd.h"
 #include "config.h"
 
@@ -65,22 +66,6 @@ static void open_standard_files(void)
 			_exit(STATUS_FAILED);
 }
 
-/* The verb of this name, or the only one that begins so, as xl has it. -1: none, -2: several. */
-static int find_verb(const char *word)
-{
-	size_t len = strlen(word);
-	int found = -1;
-
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-		if (strncmp(word, verbs[i].name, len))
-			continue;
-		if (!verbs[i].name[len])
-			return (int)i;
-		found = found == -1 ? (int)i : -2;
-	}
-	return found;
-}
-
 bool cmd_dry_run;
 
 /*
@@ -107,7 +92,8 @@ static int take_global_options(int argc, char **argv)
 
 static int call_verb(const char *word, int argc, char **argv)
 {
-	int i = find_verb(word);
+	/* As xl has it. */
+	int i = words_pick(word, verbs, sizeof(verbs[0]), sizeof(verbs) / sizeof(verbs[0]));
 
 	if (i == -2)
 		return cmd_error(STATUS_USAGE,

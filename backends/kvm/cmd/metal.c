@@ -143,7 +143,7 @@ static int make_bundle(struct run *r, uint64_t *size)
 	good = !domain_check(&p.cfg);
 	if (!good)
 		cmd_note("%s", p.error);
-	else if (!(good = pack_bundle(&p.cfg, fd, size, &error)))
+	else if (!(good = pack_bundle(&p.cfg, r->domain.on, fd, size, &error)))
 		cmd_note("%s", error->message);
 	else if (!(good = *size >> 20 <= MAX_BUNDLE_MIB))
 		cmd_note("kernel and initrd of %" G_GUINT64_FORMAT
@@ -212,8 +212,10 @@ int run_metal(struct run *r)
 	g_autoptr(GError) error = NULL;
 	g_autofree char *qemu = find_qemu(), *image = find_image();
 	uint64_t size = 0;
-	int bundle, status;
+	int bundle, status = options_check_actions(&r->domain);
 
+	if (status)
+		return status;
 	if (!qemu)
 		return cmd_error(STATUS_FAILED,
 				 "there is no " QEMU " to emulate a machine: apt-get install "

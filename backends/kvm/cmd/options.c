@@ -7,6 +7,7 @@
 #include <xenopus/domain.h>
 #include "cmd.h"
 #include "options.h"
+#include <xen/sched.h>
 
 const char *const options_log_levels[] = { "error", "warn", "info", "debug", NULL };
 
@@ -54,6 +55,45 @@ static int take_memory(struct domain_options *opt, const char *text)
 	return 0;
 }
 
+/* The options, by SHUTDOWN_*. */
+static const char *const action_options[STOP_REASONS] = {
+	[SHUTDOWN_poweroff] = "--on-poweroff",
+	[SHUTDOWN_reboot] = "--on-reboot",
+	[SHUTDOWN_crash] = "--on-crash",
+	[SHUTDOWN_watchdog] = "--on-watchdog",
+};
+
+static int take_actions(struct domain_options *opt, char *const words[STOP_REASONS])
+{
+	for (unsigned i = 0; i < STOP_REASONS; i++) {
+		opt->on[i] = words[i] ? stop_action_named(words[i]) : -1;
+		if (words[i] && opt->on[i] < 0)
+			return cmd_error(STATUS_USAGE,
+					 "%s of '%s': give destroy, restart, rename-restart or preserve",
+					 action_options[i], words[i]);
+	}
+	return 0;
+}
+
+int options_check_actions(const struct domain_options *opt)
+{
+	for (unsigned i = 0; i < STOP_REASONS; i++)
+		if (opt->on[i] == ACTION_COREDUMP_DESTROY || opt->on[i] == ACTION_COREDUMP_RESTART)
+			return cmd_error(STATUS_USAGE,
+					 "%s of '%s': on bare metal there is no disk for a core file; give "
+					 "destroy, restart, rename-restart or preserve",
+					 action_options[i], stop_actions[opt->on[i]]);
+	return 0;
+}
+
+const char *options_actions_given(const struct domain_options *opt)
+{
+	for (unsigned i = 0; i < STOP_REASONS; i++)
+		if (opt->on[i] >= 0)
+			return action_options[i];
+	return NULL;
+}
+
 static int check(struct domain_options *opt, char **rest)
 {
 	if (!rest || !rest[0])
@@ -93,6 +133,7 @@ int options_parse(int argc, char **argv, const char *summary, const GOptionEntry
 {
 	static char **rest; /* what @opt points into */
 	g_autofree char *memory = NULL;
+	char *on[STOP_REASONS] = { NULL };
 	int status;
 	const GOptionEntry entries[] = {
 		{ "initrd", 'i', 0, G_OPTION_ARG_FILENAME, &opt->initrd, "Initial ramdisk",
@@ -102,6 +143,15 @@ int options_parse(int argc, char **argv, const char *summary, const GOptionEntry
 		{ "vcpus", 'c', 0, G_OPTION_ARG_INT, &opt->vcpus, "Virtual CPUs (1)", "N" },
 		{ "name", 'n', 0, G_OPTION_ARG_STRING, &opt->name,
 		  "Name of the domain (the kernel's file name)", "NAME" },
+		{ "on-poweroff", 0, 0, G_OPTION_ARG_STRING, &on[SHUTDOWN_poweroff],
+		  "On bare metal, when it powers off: destroy, restart, rename-restart, preserve",
+		  "ACTION" },
+		{ "on-reboot", 0, 0, G_OPTION_ARG_STRING, &on[SHUTDOWN_reboot],
+		  "The same, when it asks for a reboot", "ACTION" },
+		{ "on-crash", 0, 0, G_OPTION_ARG_STRING, &on[SHUTDOWN_crash],
+		  "The same, when it crashes", "ACTION" },
+		{ "on-watchdog", 0, 0, G_OPTION_ARG_STRING, &on[SHUTDOWN_watchdog],
+		  "The same, when its watchdog ends it", "ACTION" },
 		{ G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &rest, NULL, NULL },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
@@ -116,7 +166,11 @@ int options_parse(int argc, char **argv, const char *summary, const GOptionEntry
 	if (!g_option_context_parse(context, &argc, &argv, &error))
 		return cmd_error(STATUS_USAGE, "%s ('%s --help' lists the options)", error->message,
 				 g_get_prgname());
-	status = memory ? take_memory(opt, memory) : 0;
+	status = take_actions(opt, on);
+	for (unsigned i = 0; i < STOP_REASONS; i++)
+		g_free(on[i]);
+	if (!status && memory)
+		status = take_memory(opt, memory);
 	return status ? status : check(opt, rest);
 }
 

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <glib.h>
 
+#include <xenopus/stopped.h>
+
 /**
  * struct domain_options - @memory in MiB; @initrd NULL: none; all others are set after
  * options_complete(), before that they may be OPTIONS_NOT_GIVEN or, @name, NULL.
@@ -15,6 +17,7 @@
 struct domain_options {
 	char *kernel, *initrd, *name, *cmdline;
 	gint memory, vcpus;
+	int on[STOP_REASONS]; /* enum stop_action by SHUTDOWN_*; -1: not given */
 };
 
 /** options_log_levels - the words for enum log_level, in its order, NULL behind the last. */
@@ -31,6 +34,13 @@ extern const char *const options_log_levels[];
  */
 int options_parse(int argc, char **argv, const char *summary, const GOptionEntry *more,
 		  struct domain_options *opt);
+
+/** options_check_actions() - can a machine without disks do what is to become of @opt? Returns as
+ * options_parse(). */
+int options_check_actions(const struct domain_options *opt);
+
+/** options_actions_given() - the first of the four that was, as it is typed; NULL: none. */
+const char *options_actions_given(const struct domain_options *opt);
 
 /** options_complete() - Fill in what was not given, and check numbers; @max_memory in MiB. Returns
  * as options_parse(). */

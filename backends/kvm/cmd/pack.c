@@ -149,7 +149,8 @@ static uint64_t lay_out(const struct domain_config *cfg, struct bundle_domain *d
 	return end;
 }
 
-gboolean pack_bundle(const struct domain_config *cfg, int fd, uint64_t *size, GError **error)
+gboolean pack_bundle(const struct domain_config *cfg, const int on[STOP_REASONS], int fd,
+		     uint64_t *size, GError **error)
 {
 	const struct kernel_image *k = cfg->kernel;
 	g_autofree struct bundle_segment *s = g_new0(struct bundle_segment, k->nr_segments);
@@ -180,6 +181,9 @@ gboolean pack_bundle(const struct domain_config *cfg, int fd, uint64_t *size, GE
 			    k->nr_segments, BUNDLE_MAX_SEGMENTS);
 		return FALSE;
 	}
+	for (unsigned i = 0; i < STOP_REASONS; i++)
+		if (on[i] >= 0 && bundle_action_of(i) < BUNDLE_ACTIONS)
+			d.on[bundle_action_of(i)] = (uint8_t)(on[i] + 1);
 	memcpy(h.magic, BUNDLE_MAGIC, sizeof(h.magic));
 	h.size = *size = lay_out(cfg, &d, s);
 	put(&w, &h, sizeof(h));

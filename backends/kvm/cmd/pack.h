@@ -33,11 +33,13 @@ void pack_free(struct pack *p);
 /**
  * pack_bundle() - Write the boot bundle of one domain.
  * @cfg: the domain; pack_domain() made it
+ * @on: what becomes of it when it stops, as in struct domain_options
  * @fd: a file that can be written at any place
  * @size: of the bundle
  * @error: why not, if false is returned
  */
-gboolean pack_bundle(const struct domain_config *cfg, int fd, uint64_t *size, GError **error);
+gboolean pack_bundle(const struct domain_config *cfg, const int on[STOP_REASONS], int fd,
+		     uint64_t *size, GError **error);
 
 /** pack_crc() - a bundle's checksum, part by part: start with ~0, end with ~. */
 uint32_t pack_crc(uint32_t crc, const uint8_t *p, size_t n);

@@ -25,6 +25,12 @@ bool words_name(const char *name, char *error, size_t size);
 /** words_scheduler() - is @policy what this machine's virtual CPUs share by? If not, a line in @error. */
 bool words_scheduler(const char *policy, char *error, size_t size);
 
+/**
+ * words_pick() - what @word means among @n names, the first members of structures of @size bytes: the one it is, or
+ * the only one that begins so. -1: none, -2: several.
+ */
+int words_pick(const char *word, const void *names, size_t size, unsigned n);
+
 /* ---- read: headers, and rows into @buf of at least TABLE_ROW bytes ---- */
 
 #define TABLE_ROW 512
