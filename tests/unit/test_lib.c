@@ -223,6 +223,14 @@ static void log_ring_remembers(void **state)
 	}
 	assert_in_range(n, 500, 1999);
 	assert_int_equal(first + n, 2000);
+	/* What was cleared is not shown again, and what comes later is. */
+	log_ring_clear(from);
+	from = 0;
+	assert_int_equal(log_ring_line(&from, line, sizeof(line)), 0);
+	xlog(LOG_INFO, "later");
+	from = 0;
+	assert_int_not_equal(log_ring_line(&from, line, sizeof(line)), 0);
+	assert_non_null(strstr(line, "later"));
 }
 
 static void log_is_limited_per_domain(void **state)
