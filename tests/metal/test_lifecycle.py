@@ -15,7 +15,7 @@ import tempfile
 import metal
 import test_monitor
 
-CREATED, GONE = r'^\(xenopus\) domain {} \({}\) is created$', r'^\(xenopus\) domain {} \({}\) is destroyed$'
+CREATED, GONE = r'\(xenopus\) domain {} \({}\) is created$', r'\(xenopus\) domain {} \({}\) is destroyed$'
 
 
 def bundle_of(place, worker, name, *arguments, **actions):

@@ -16,6 +16,7 @@ import metal
 
 SIZE_AT, CRC_AT, DOMAIN_AT = 16, 24, 40
 VERSION_AT, NAME_AT, INITRD_SIZE_AT, SEGMENTS_AT = 8, DOMAIN_AT + 72, DOMAIN_AT + 96, DOMAIN_AT + 104
+ACTIONS_AT = DOMAIN_AT + 116
 
 
 def crc32c(data):
@@ -51,6 +52,7 @@ def cases(good):
     yield 'a name', with_number(good, NAME_AT, '<Q', len(good)), '', 'outside itself'
     yield 'the initrd', with_number(good, INITRD_SIZE_AT, '<Q', (1 << 64) - 1), '', 'an initrd outside itself'
     yield 'segments', with_number(good, SEGMENTS_AT, '<Q', len(good) - 8), '', 'impossible list of segments'
+    yield 'an action', with_number(good, ACTIONS_AT, '<I', 5 << 16), '', 'says of a domain that stops what'
     yield 'more memory than there is', with_number(good, DOMAIN_AT, '<Q', 1 << 20), '', 'domain '
     yield 'a word', good, 'frobnicate', 'unknown word on the command line: frobnicate'
 
