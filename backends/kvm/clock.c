@@ -155,6 +155,15 @@ void plat_timer_set(uint64_t tsc)
 		it.it_value.tv_sec = (time_t)(ns / 1000000000);
 		it.it_value.tv_nsec = (long)(ns % 1000000000);
 	}
+#ifdef __SANITIZE_THREAD__
+	/*
+	 * ThreadSanitizer keeps a signal's handler until the next call it knows of. One that comes just before KVM_RUN then
+	 * does not stop it, so there is always another to come.
+	 */
+	it.it_interval.tv_nsec = 10000000;
+	if (!tsc)
+		it.it_value = it.it_interval;
+#endif
 	timer_settime(p->timer, 0, &it, NULL);
 }
 
