@@ -178,18 +178,6 @@ gate_stub_page:
 	.org	gate_stub_page + GATE_STORE_OFF
 	stores
 	leave	GATE_PORT_DONE
-
-	/* rdi = a page in the direct map, rcx = 64: every entry is stored again. */
-	.org	gate_stub_page + GATE_SELFCOPY_OFF
-1:	.set	offset, 0
-	.rept	8
-	lock orq $0, offset(%rdi)
-	.set	offset, offset + 8
-	.endr
-	addq	$64, %rdi
-	decl	%ecx
-	jnz	1b
-	leave	GATE_PORT_DONE
 	.org	gate_stub_page + 4096
 
 	.section .note.GNU-stack, "", @progbits

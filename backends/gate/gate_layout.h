@@ -37,7 +37,6 @@
 #define GATE_RESUME_OFF   0x400 /* stores, then return */
 #define GATE_FLUSH_OFF    0x600 /* stores, CR3 load, then return */
 #define GATE_STORE_OFF    0x800 /* stores, then GATE_PORT_DONE */
-#define GATE_SELFCOPY_OFF 0xa00 /* a whole page, then GATE_PORT_DONE */
 #define GATE_STORE_SIZE   6     /* bytes of code per store */
 #define GATE_STORES       64
 

@@ -134,7 +134,7 @@ static void answer(struct pcpu *p, struct kvcpu *k, struct vcpu *v)
 	attending = NULL;
 	p->attendant->answers++;
 	*box_quad(k, BOX_RESULT) = (uint64_t)ret;
-	k->answered = p->nr_selfcopy || p->nr_stores > MAX_OWED || k->dirty ||
+	k->answered = p->nr_stores > MAX_OWED || k->dirty ||
 		      atomic_load(&p->flush_gen) != flushes || gate_cr3(&v->gate) != cr3 ||
 		      vcpu_upcall_pending(v) || v->domain->state != DOM_RUNNING;
 	atomic_store(box_word(k, BOX_STATE), k->answered ? BOX_DONE_LEAVE : BOX_DONE);

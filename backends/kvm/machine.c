@@ -186,7 +186,6 @@ void machine_free(void)
 	for (unsigned i = 0; i < machine.nr_pcpus; i++) {
 		g_free(machine.pcpu[i].attendant);
 		g_free(machine.pcpu[i].stores);
-		g_free(machine.pcpu[i].selfcopy);
 	}
 	if (machine.frame_flags)
 		munmap(machine.frame_flags, machine.frames);

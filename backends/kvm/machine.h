@@ -69,16 +69,11 @@ struct kvcpu {
 	struct kvcpu *next_free;
 };
 
-/** struct store_counts - a place in the queues of a physical CPU, counted from its start. */
-struct store_counts {
-	uint64_t stores, pages;
-};
-
 /**
  * struct pcpu - a physical CPU: a thread that runs virtual CPUs.
  * @stores: entries (direct-map addresses) to be stored again from inside the VM before a guest goes on; the first
  *	@nr_sent are on their way. Other CPUs may look, with @store_lock; only this one changes it
- * @gone, @done, @taken: see struct store_counts and pagetable.c
+ * @gone, @done, @taken: places in the queue of stores, counted from its start; see pagetable.c
  * @flush_gen: counts TLB flushes asked for on this CPU
  */
 struct pcpu {
@@ -87,12 +82,10 @@ struct pcpu {
 	pthread_mutex_t store_lock;
 	uint64_t *stores;
 	unsigned nr_stores, max_stores, nr_sent;
-	mfn_t *selfcopy;       /* frames whose shadow must be refreshed wholly */
-	unsigned nr_selfcopy, max_selfcopy;
-	struct store_counts gone; /* taken off both queues */
-	struct store_counts done; /* what another CPU has run for this one, with @store_lock */
-	struct store_counts taken[MAX_PCPUS]; /* how far this one has copied the others' queues */
-	bool collected;           /* ... and has not told them yet that it is done */
+	uint64_t gone;             /* taken off the queue */
+	uint64_t done;             /* what another CPU has run for this one, with @store_lock */
+	uint64_t taken[MAX_PCPUS]; /* how far this one has copied the others' queues */
+	bool collected;            /* ... and has not told them yet that it is done */
 	_Atomic uint64_t flush_gen;
 	pthread_t thread;
 	_Atomic pid_t tid; /* 0: its thread has not started */
@@ -128,6 +121,9 @@ struct machine {
 
 #define FRAME_WAS_PT 1
 #define FRAME_DIRTY  2
+
+/* Where in a page table's frame a store makes a shadowing KVM forget it: eight bytes of two entries. */
+#define DROP_SHADOW 4
 
 extern struct machine machine;
 

@@ -9,6 +9,10 @@
  * by then, before the guest goes on. That changes no memory, so it does not matter how often it is done, where, or
  * what became of the frame meanwhile.
  *
+ * KVM takes a store that lies across two entries for the sign that a frame is no page table any more, and drops what
+ * its shadow knows of it (detect_write_misaligned() in its mmu.c; probe.c looks whether it does). So one store is
+ * enough for a frame that becomes a page table again.
+ *
  * The shadow is one for all virtual CPUs, so one of them is enough. Each physical CPU has a queue of its own; an entry
  * stays there until its store has been done. Where a TLB flush is owed, what the others still have queued is
  * done here as well: then nothing is left of what was before the flush, whoever made the stores. It is copied, once, and
@@ -50,32 +54,13 @@ static void add_store(struct pcpu *p, uint64_t addr)
 	__atomic_store_n(&p->nr_stores, p->nr_stores + 1, __ATOMIC_RELEASE);
 }
 
-static void add_page(struct pcpu *p, mfn_t mfn)
-{
-	if (p->nr_selfcopy == p->max_selfcopy) {
-		p->max_selfcopy = p->max_selfcopy ? p->max_selfcopy * 2 : 16;
-		p->selfcopy = g_renew(mfn_t, p->selfcopy, p->max_selfcopy);
-	}
-	p->selfcopy[p->nr_selfcopy] = mfn;
-	__atomic_store_n(&p->nr_selfcopy, p->nr_selfcopy + 1, __ATOMIC_RELEASE);
-}
-
 /* The first @n are done. */
 static void remove_stores(struct pcpu *p, unsigned n)
 {
 	lock(p);
 	memmove(p->stores, p->stores + n, (p->nr_stores - n) * sizeof(*p->stores));
 	__atomic_store_n(&p->nr_stores, p->nr_stores - n, __ATOMIC_RELEASE);
-	p->gone.stores += n;
-	unlock(p);
-}
-
-static void remove_pages(struct pcpu *p, unsigned n)
-{
-	lock(p);
-	memmove(p->selfcopy, p->selfcopy + n, (p->nr_selfcopy - n) * sizeof(*p->selfcopy));
-	__atomic_store_n(&p->nr_selfcopy, p->nr_selfcopy - n, __ATOMIC_RELEASE);
-	p->gone.pages += n;
+	p->gone += n;
 	unlock(p);
 }
 
@@ -119,28 +104,30 @@ bool plat_pt_cmpxchg(mfn_t table, unsigned index, uint64_t *expected, uint64_t e
 	return true;
 }
 
-static void run_pages(struct pcpu *p, struct kvcpu *k);
+static void run_stores(struct pcpu *p, struct kvcpu *k, const uint64_t *stores, unsigned n);
 
 /*
  * A frame becomes a page table again. What the guest wrote into it meanwhile the shadow has seen; what this
- * process wrote it has not, so then every entry is stored again from inside. At once where other virtual CPUs may
- * come upon the table; a domain that is being built has none that runs.
+ * process wrote it has not, so then the shadow drops the frame. At once where other virtual CPUs may come upon the
+ * table; a domain that is being built has none that runs.
  */
 void plat_pt_enter(mfn_t mfn, unsigned level)
 {
 	uint8_t old = __atomic_exchange_n(&machine.frame_flags[mfn.n], FRAME_WAS_PT, __ATOMIC_SEQ_CST);
+	uint64_t drop = direct_va(mfn) + DROP_SHADOW;
 	struct pcpu *p = this_pcpu();
 
 	if (!(old & FRAME_DIRTY) || !machine.traits.host_stores_unseen)
 		return;
 	door_stop_guest();
-	lock(p);
-	add_page(p, mfn);
-	unlock(p);
 	if (machine.nr_pcpus > 1 && p->loaded) {
 		p->loaded->sregs->cr3 = gate_cr3(&p->loaded->vcpu->gate);
-		run_pages(p, p->loaded);
+		run_stores(p, p->loaded, &drop, 1);
+		return;
 	}
+	lock(p);
+	add_store(p, drop);
+	unlock(p);
 }
 
 void plat_pt_leave(mfn_t mfn, unsigned level)
@@ -161,11 +148,14 @@ void plat_base_changed(struct vcpu *v)
 {
 }
 
-static void run_stub(struct pcpu *p, struct kvcpu *k, unsigned offset)
+/* The registers of the guest are in v->gate by now, so the stub may clobber the vCPU's. */
+static void run_stores(struct pcpu *p, struct kvcpu *k, const uint64_t *stores, unsigned n)
 {
 	struct kvm_sregs *s = k->sregs;
 
-	k->regs->rip = GATE_VIRT + GATE_STUB_OFF + offset;
+	memcpy((uint64_t *)(void *)(k->stack_page + PAGE_SIZE) - n, stores, n * sizeof(*stores));
+	k->regs->rsp = k->stack_top - n * sizeof(*stores);
+	k->regs->rip = GATE_VIRT + GATE_STUB_OFF + GATE_STORE_OFF + (GATE_STORES - n) * GATE_STORE_SIZE;
 	k->regs->rflags = 2;
 	s->cs = gate_code;
 	s->ss = gate_data;
@@ -185,28 +175,11 @@ static void run_stub(struct pcpu *p, struct kvcpu *k, unsigned offset)
 	p->exits[EXIT_STORES]++;
 }
 
-/* The registers of the guest are in v->gate by now, so the stubs may clobber the vCPU's. */
-static void run_pages(struct pcpu *p, struct kvcpu *k)
-{
-	for (unsigned i = 0; i < p->nr_selfcopy; i++) {
-		k->regs->rdi = direct_va(p->selfcopy[i]);
-		k->regs->rcx = 64;
-		k->regs->rsp = k->stack_top - 256;
-		run_stub(p, k, GATE_SELFCOPY_OFF);
-	}
-	remove_pages(p, p->nr_selfcopy);
-}
-
 /* Between runs of a guest, when nothing is on its way. */
 void pt_drain(struct pcpu *p, struct kvcpu *k)
 {
-	run_pages(p, k);
 	while (p->nr_stores > GATE_STORES) {
-		uint64_t *top = (uint64_t *)(void *)(k->stack_page + PAGE_SIZE);
-
-		memcpy(top - GATE_STORES, p->stores, GATE_STORES * sizeof(*p->stores));
-		k->regs->rsp = k->stack_top - GATE_STORES * sizeof(*p->stores);
-		run_stub(p, k, GATE_STORE_OFF);
+		run_stores(p, k, p->stores, GATE_STORES);
 		remove_stores(p, GATE_STORES);
 	}
 }
@@ -230,8 +203,7 @@ static void tell_owners(struct pcpu *p)
 		if (from == p)
 			continue;
 		lock(from);
-		from->done.stores = MAX(from->done.stores, p->taken[i].stores);
-		from->done.pages = MAX(from->done.pages, p->taken[i].pages);
+		from->done = MAX(from->done, p->taken[i]);
 		unlock(from);
 	}
 }
@@ -247,36 +219,30 @@ void pt_sent(struct pcpu *p)
 
 void pt_forget(struct pcpu *p)
 {
-	struct store_counts done;
+	uint64_t done;
 
-	if (!p->nr_stores && !p->nr_selfcopy)
+	if (!p->nr_stores)
 		return;
 	p->nr_sent = 0;
 	lock(p);
 	done = p->done;
 	unlock(p);
-	if (done.stores > p->gone.stores)
-		remove_stores(p, (unsigned)(done.stores - p->gone.stores));
-	if (done.pages > p->gone.pages)
-		remove_pages(p, (unsigned)(done.pages - p->gone.pages));
+	if (done > p->gone)
+		remove_stores(p, (unsigned)(done - p->gone));
 }
 
 static void collect_from(struct pcpu *p, struct pcpu *from)
 {
 	struct pcpu *first = p->id < from->id ? p : from, *second = first == p ? from : p;
-	struct store_counts *taken = &p->taken[from->id];
+	uint64_t *taken = &p->taken[from->id];
 
-	if (!__atomic_load_n(&from->nr_stores, __ATOMIC_ACQUIRE) &&
-	    !__atomic_load_n(&from->nr_selfcopy, __ATOMIC_ACQUIRE))
+	if (!__atomic_load_n(&from->nr_stores, __ATOMIC_ACQUIRE))
 		return;
 	lock(first);
 	lock(second);
-	for (uint64_t i = MAX(taken->stores, from->gone.stores) - from->gone.stores; i < from->nr_stores; i++)
+	for (uint64_t i = MAX(*taken, from->gone) - from->gone; i < from->nr_stores; i++)
 		add_store(p, from->stores[i]);
-	for (uint64_t i = MAX(taken->pages, from->gone.pages) - from->gone.pages; i < from->nr_selfcopy; i++)
-		add_page(p, from->selfcopy[i]);
-	taken->stores = from->gone.stores + from->nr_stores;
-	taken->pages = from->gone.pages + from->nr_selfcopy;
+	*taken = from->gone + from->nr_stores;
 	p->collected = true;
 	unlock(second);
 	unlock(first);

@@ -31,8 +31,11 @@ static uint64_t *words(uint64_t addr)
 	return (uint64_t *)(void *)(machine.mem + addr);
 }
 
-/* Run @prog from ring 3 (through the CR3-loading stub when @flush); the port of its exit, or -1. */
-static int probe_run(struct probe *pr, const uint8_t *prog, size_t len, uint64_t rbx, bool flush)
+/* How a program is entered: as it is; through the stub that loads CR3; through the one that repeats a store. */
+enum enter { DIRECTLY, FLUSH, STORE };
+
+/* Run @prog from ring 3, for STORE after a store at the direct map's @store; the port of its exit, or -1. */
+static int probe_run(struct probe *pr, const uint8_t *prog, size_t len, uint64_t rbx, enum enter how, uint64_t store)
 {
 	static const struct kvm_segment cs = { .limit = ~0u, .selector = FLAT_RING3_CS64, .type = 11,
 					       .present = 1, .dpl = 3, .s = 1, .l = 1, .g = 1 };
@@ -50,15 +53,17 @@ static int probe_run(struct probe *pr, const uint8_t *prog, size_t len, uint64_t
 	k->sregs->cs = cs;
 	k->sregs->ss = ss;
 	k->sregs->cr3 = pr->l4;
-	if (flush) {
+	if (how != DIRECTLY) {
 		uint64_t *s = (uint64_t *)(void *)(k->stack_page + PAGE_SIZE) - 7;
-		const uint64_t frame[] = { 0, 0, CODE_VA, FLAT_RING3_CS64, 0x202, CODE_VA + 0x800,
+		const uint64_t frame[] = { store, 0, CODE_VA, FLAT_RING3_CS64, 0x202, CODE_VA + 0x800,
 					   FLAT_RING3_SS64 };
+		unsigned stub = how == FLUSH ? GATE_FLUSH_OFF + GATE_STORES * GATE_STORE_SIZE :
+			GATE_RESUME_OFF + (GATE_STORES - 1) * GATE_STORE_SIZE;
 
 		memcpy(s, frame, sizeof(frame));
 		k->regs->rax = pr->l4;
 		k->regs->rsp = k->stack_top - sizeof(frame);
-		k->regs->rip = GATE_VIRT + GATE_STUB_OFF + GATE_FLUSH_OFF + GATE_STORES * GATE_STORE_SIZE;
+		k->regs->rip = GATE_VIRT + GATE_STUB_OFF + stub;
 		k->regs->rflags = 2;
 		k->sregs->cs = gate_code;
 		k->sregs->ss = gate_data;
@@ -101,7 +106,7 @@ static bool build(struct probe *pr)
 static bool look(struct probe *pr, GError **error)
 {
 	struct kvm_traits *t = &machine.traits;
-	int port = probe_run(pr, prog_syscall, sizeof(prog_syscall), 0, false);
+	int port = probe_run(pr, prog_syscall, sizeof(prog_syscall), 0, DIRECTLY, 0);
 
 	if (port != GATE_PORT_LSTAR) {
 		g_set_error(error, MACHINE_ERROR, 0,
@@ -110,9 +115,9 @@ static bool look(struct probe *pr, GError **error)
 		return false;
 	}
 	t->syscall_stays_in_ring3 = (pr->k->sregs->cs.selector & 3) == 3;
-	t->int_gates_work = probe_run(pr, prog_int80, sizeof(prog_int80), 0, false) == 0x80;
+	t->int_gates_work = probe_run(pr, prog_int80, sizeof(prog_int80), 0, DIRECTLY, 0) == 0x80;
 
-	if (probe_run(pr, prog_read, sizeof(prog_read), DATA_VA, false) != GATE_PORT_LSTAR ||
+	if (probe_run(pr, prog_read, sizeof(prog_read), DATA_VA, DIRECTLY, 0) != GATE_PORT_LSTAR ||
 	    pr->k->regs->rax != 0xa) {
 		g_set_error(error, MACHINE_ERROR, 0, "this KVM cannot run paravirtual guests: ring 3 reads "
 			    "%#llx where its page tables map something else", pr->k->regs->rax);
@@ -120,20 +125,28 @@ static bool look(struct probe *pr, GError **error)
 	}
 	words(pr->l1)[DATA_VA >> PAGE_SHIFT] =
 		pr->b | (words(pr->l1)[DATA_VA >> PAGE_SHIFT] & ~PTE_ADDR);
-	if (probe_run(pr, prog_read, sizeof(prog_read), DATA_VA, true) != GATE_PORT_LSTAR) {
+	if (probe_run(pr, prog_read, sizeof(prog_read), DATA_VA, FLUSH, 0) != GATE_PORT_LSTAR) {
 		g_set_error(error, MACHINE_ERROR, 0,
 			    "this KVM cannot run paravirtual guests: IRETQ to ring 3 fails");
 		return false;
 	}
 	t->host_stores_unseen = pr->k->regs->rax != 0xb;
+	if (t->host_stores_unseen &&
+	    (probe_run(pr, prog_read, sizeof(prog_read), DATA_VA, STORE,
+		       GATE_VIRT + GATE_DIRECT_OFF + pr->l1 + DROP_SHADOW) != GATE_PORT_LSTAR ||
+	     pr->k->regs->rax != 0xb)) {
+		g_set_error(error, MACHINE_ERROR, 0, "this KVM cannot run paravirtual guests: it shadows page tables, "
+			    "and does not forget them after a store across two entries");
+		return false;
+	}
 	t->slot256_visible = probe_run(pr, prog_read, sizeof(prog_read), RESERVED_VIRT_START + DATA_VA,
-				       false) == GATE_PORT_LSTAR;
+				       DIRECTLY, 0) == GATE_PORT_LSTAR;
 
 	/* It must fault. If it does not, the host's own GDT was used, and KVM knows nothing of it. */
-	t->selectors_untold = probe_run(pr, prog_ds, sizeof(prog_ds), 0, false) == GATE_PORT_LSTAR;
+	t->selectors_untold = probe_run(pr, prog_ds, sizeof(prog_ds), 0, DIRECTLY, 0) == GATE_PORT_LSTAR;
 
 	pr->k->sregs->cr0 |= 8;
-	t->raises_nm = probe_run(pr, prog_fpu, sizeof(prog_fpu), 0, false) == X86_NM;
+	t->raises_nm = probe_run(pr, prog_fpu, sizeof(prog_fpu), 0, DIRECTLY, 0) == X86_NM;
 	pr->k->sregs->cr0 &= ~(uint64_t)8;
 	return true;
 }

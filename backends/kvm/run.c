@@ -137,7 +137,7 @@ static bool load_guest(struct pcpu *p, struct kvcpu *k, struct vcpu *v, struct t
 	/* First: a KVM vCPU that served another domain before still has that one's tables, which may be gone. */
 	if (k->sregs->cr3 != gate_cr3(&v->gate))
 		k->sregs->cr3 = gate_cr3(&v->gate);
-	if (p->nr_selfcopy || p->nr_stores > GATE_STORES)
+	if (p->nr_stores > GATE_STORES)
 		pt_drain(p, k);
 	if (!return_segments(k, v, &t->vector, &t->error)) {
 		t->cause = TRAP_BAD_RETURN;
@@ -321,7 +321,7 @@ static bool in_door(const struct kvcpu *k)
 /* Only the attendant can have queued stores while the guest ran. */
 static bool stores_owed(const struct pcpu *p)
 {
-	return p->nr_stores > p->nr_sent || p->nr_selfcopy;
+	return p->nr_stores > p->nr_sent;
 }
 
 /*
