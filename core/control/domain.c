@@ -201,7 +201,7 @@ static void vcpu_release(struct vcpu *v)
 	sched_vcpu_destroy(v);
 	vcpu_time_destroy(v);
 	vcpu_event_destroy(v);
-	mm_destroy_gdt(v);
+	mm_drop_descriptors(v);
 	mm_drop_bases(v);
 	plat_vcpu_free(v);
 	arch_vcpu_destroy(v);

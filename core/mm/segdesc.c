@@ -124,16 +124,6 @@ int mm_set_gdt(struct vcpu *v, const uint64_t *frames, unsigned entries)
 	return rc;
 }
 
-void mm_destroy_gdt(struct vcpu *v)
-{
-	mm_lock(v->domain);
-	if (v->arch.gdt_entries) {
-		put_gdt(v);
-		changed_tables(v);
-	}
-	mm_unlock(v->domain);
-}
-
 long do_set_gdt(struct vcpu *v, struct hypercall_args *a)
 {
 	uint64_t frames[FIRST_RESERVED_GDT_PAGE];
@@ -223,10 +213,13 @@ static void destroy_ldt(struct vcpu *v)
 	changed_tables(v);
 }
 
-void mm_destroy_ldt(struct vcpu *v)
+void mm_drop_descriptors(struct vcpu *v)
 {
 	mm_lock(v->domain);
-	destroy_ldt(v);
+	if (v->arch.gdt_entries || v->arch.ldt_entries) {
+		segdesc_drop(v);
+		changed_tables(v);
+	}
 	mm_unlock(v->domain);
 }
 

@@ -204,11 +204,6 @@ int mm_set_gdt(struct vcpu *v, const uint64_t *frames, unsigned entries)
 	return 0;
 }
 
-void mm_destroy_gdt(struct vcpu *v)
-{
-	v->arch.gdt_entries = 0;
-}
-
 int fake_setup(void **state)
 {
 	struct gate_vcpu *g = &fake.v.gate;

@@ -34,23 +34,27 @@ void smallworld_start(void)
 	smallworld_start_on(1);
 }
 
-void smallworld_stop(void)
-{
-	for (unsigned i = 0; i < MAX_DOMAINS; i++) {
-		if (!worlds[i].d)
-			continue;
-		domain_pause(worlds[i].d);
-		domain_destroy(worlds[i].d);
-	}
-	testplat_stop();
-}
-
 static struct sw *world(struct domain *d)
 {
 	for (unsigned i = 0; i < MAX_DOMAINS; i++)
 		if (worlds[i].d == d)
 			return &worlds[i];
 	abort();
+}
+
+void sw_destroy(struct domain *d)
+{
+	world(d)->d = NULL;
+	domain_pause(d);
+	domain_destroy(d);
+}
+
+void smallworld_stop(void)
+{
+	for (unsigned i = 0; i < MAX_DOMAINS; i++)
+		if (worlds[i].d)
+			sw_destroy(worlds[i].d);
+	testplat_stop();
 }
 
 static mfn_t frame(struct domain *d)

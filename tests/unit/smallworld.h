@@ -26,6 +26,8 @@ void smallworld_start_on(unsigned pcpus);
  * SW_PAGES.
  */
 struct domain *sw_domain(unsigned vcpus);
+/** sw_destroy() - the end of @d, which smallworld_stop() otherwise sees to. */
+void sw_destroy(struct domain *d);
 /** sw_mfn() / sw_page() - data page @n of @d. */
 mfn_t sw_mfn(struct domain *d, unsigned n);
 void *sw_page(struct domain *d, unsigned n);

@@ -176,6 +176,26 @@ static void nothing_is_left(void **state)
 	assert_int_equal(buddy_free_frames(), settled);
 }
 
+/* A guest that is destroyed while it has a GDT and an LDT, as any Linux program can have one. */
+static void descriptor_tables_go_along(void **state)
+{
+	struct domain *d = sw_domain(2);
+	mfn_t gdt = sw_mfn(d, 1), ldt = sw_mfn(d, 2);
+
+	for (unsigned n = 1; n <= 2; n++)
+		assert_int_equal(sw_call(d->vcpu[0], do_update_va_mapping, SW_VA + n * PAGE_SIZE,
+					 sw_mfn(d, n).n << PAGE_SHIFT | PTE_P | PTE_US, 0), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(mm_set_gdt(d->vcpu[i], &gdt.n, 4), 0);
+		assert_int_equal(mm_set_ldt(d->vcpu[i], SW_VA + 2 * PAGE_SIZE, 4), 0);
+		assert_true(mfn_eq(d->vcpu[i]->arch.ldt_frames[0], ldt));
+	}
+	sw_destroy(d);
+	assert_int_equal(mm_audit(), 0);
+	assert_int_equal(frame_of(gdt)->kind, FK_FREE);
+	assert_int_equal(frame_of(ldt)->kind, FK_FREE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -186,6 +206,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(crash_is_one_line_and_registers, start, stop),
 		cmocka_unit_test_setup_teardown(shutdown_request, start, stop),
 		cmocka_unit_test_setup_teardown(nothing_is_left, start, stop),
+		cmocka_unit_test_setup_teardown(descriptor_tables_go_along, start, stop),
 	};
 
 	return cmocka_run_group_tests_name("domain", tests, NULL, NULL);

@@ -28,6 +28,8 @@ int arch_vcpu_init(struct vcpu *v)
 
 void arch_vcpu_destroy(struct vcpu *v)
 {
+	/* What these refer to is counted: nobody could give it up any more. */
+	ASSERT(!v->arch.gdt_entries && !v->arch.ldt_entries);
 	v->gate.pf_handler = 0;
 	/* No handler, table or callback is left that something late could follow. */
 	memset(&v->arch, 0, sizeof(v->arch));

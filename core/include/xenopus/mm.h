@@ -297,7 +297,6 @@ void mm_audit_tick(void);
 
 /* ---- descriptors ---- */
 int mm_set_gdt(struct vcpu *v, const uint64_t *frames, unsigned entries);
-void mm_destroy_gdt(struct vcpu *v);
 /**
  * mm_map_ldt_page() - LDT page @n (0..15) of @v is needed: take the guest's page at ldt_base + @n *
  * 4096 as FT_SEGDESC into v->arch.ldt_frames[@n]. MMUEXT_SET_LDT does this for every page it finds
@@ -313,8 +312,8 @@ int mm_set_ldt(struct vcpu *v, uint64_t base, unsigned entries);
  * tell the home. Cheap when not.
  */
 void mm_descriptors_refresh(struct vcpu *v);
-/** mm_destroy_ldt() - @v has no LDT any more. */
-void mm_destroy_ldt(struct vcpu *v);
+/** mm_drop_descriptors() - @v has neither GDT nor LDT any more. */
+void mm_drop_descriptors(struct vcpu *v);
 /**
  * mm_check_descriptor() - may a guest have descriptor *@desc? Fixes up the privilege level of code
  * and data segments to 3; gates and system segments are refused.
