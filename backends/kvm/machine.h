@@ -24,6 +24,7 @@
 struct kvm_traits {
 	bool syscall_stays_in_ring3; /* LSTAR is entered with CPL 3 */
 	bool host_stores_unseen;     /* a replaced present entry must be stored again from inside the VM */
+	bool stores_wait_for_cr3;    /* ... and what is stored there is looked at when CR3 is loaded */
 	bool int_gates_work;         /* int $n reaches a DPL-3 gate */
 	bool selectors_untold;       /* what ring 3 loads into DS and ES does not reach us */
 	bool slot256_visible;

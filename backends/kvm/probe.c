@@ -103,6 +103,14 @@ static bool build(struct probe *pr)
 	return true;
 }
 
+/* Does ring 3 find @value in its data? With STORE, which lies across two entries of its L1, before. */
+static bool reads(struct probe *pr, uint64_t value, enum enter how)
+{
+	return probe_run(pr, prog_read, sizeof(prog_read), DATA_VA, how,
+			 GATE_VIRT + GATE_DIRECT_OFF + pr->l1 + DROP_SHADOW) == GATE_PORT_LSTAR &&
+	       pr->k->regs->rax == value;
+}
+
 static bool look(struct probe *pr, GError **error)
 {
 	struct kvm_traits *t = &machine.traits;
@@ -131,13 +139,13 @@ static bool look(struct probe *pr, GError **error)
 		return false;
 	}
 	t->host_stores_unseen = pr->k->regs->rax != 0xb;
-	if (t->host_stores_unseen &&
-	    (probe_run(pr, prog_read, sizeof(prog_read), DATA_VA, STORE,
-		       GATE_VIRT + GATE_DIRECT_OFF + pr->l1 + DROP_SHADOW) != GATE_PORT_LSTAR ||
-	     pr->k->regs->rax != 0xb)) {
-		g_set_error(error, MACHINE_ERROR, 0, "this KVM cannot run paravirtual guests: it shadows page tables, "
-			    "and does not forget them after a store across two entries");
-		return false;
+	if (t->host_stores_unseen && !reads(pr, 0xb, STORE)) {
+		t->stores_wait_for_cr3 = reads(pr, 0xb, FLUSH);
+		if (!t->stores_wait_for_cr3) {
+			g_set_error(error, MACHINE_ERROR, 0, "this KVM cannot run paravirtual guests: it shadows page "
+				    "tables, and a store across two entries does not make it forget them");
+			return false;
+		}
 	}
 	t->slot256_visible = probe_run(pr, prog_read, sizeof(prog_read), RESERVED_VIRT_START + DATA_VA,
 				       DIRECTLY, 0) == GATE_PORT_LSTAR;
@@ -175,7 +183,8 @@ void probe_print(void)
 	xlog(LOG_INFO, "KVM: %s; SYSCALL enters ring %d; page-table stores of this process are %s; "
 	     "int gates %s; selectors %s; slot 256 %s; CR0.TS %s; TSC %u kHz, offset %lld",
 	     t->host_stores_unseen ? "shadows page tables" : "nested paging",
-	     t->syscall_stays_in_ring3 ? 3 : 0, t->host_stores_unseen ? "repeated inside" : "seen",
+	     t->syscall_stays_in_ring3 ? 3 : 0, !t->host_stores_unseen ? "seen" :
+	     t->stores_wait_for_cr3 ? "repeated inside and seen with CR3" : "repeated inside",
 	     t->int_gates_work ? "work" : "raise #UD", t->selectors_untold ? "untold" : "told",
 	     t->slot256_visible ? "visible" : "hidden",
 	     t->raises_nm ? "traps" : "does not trap", machine.info.tsc_khz,

@@ -128,7 +128,8 @@ static bool load_guest(struct pcpu *p, struct kvcpu *k, struct vcpu *v, struct t
 {
 	const struct cpu_user_regs *r = &v->gate.regs;
 	uint64_t flush_gen = atomic_load(&p->flush_gen);
-	bool flush = flush_gen != k->flush_seen && !machine.traits.host_stores_unseen;
+	bool flush = flush_gen != k->flush_seen &&
+		     (!machine.traits.host_stores_unseen || machine.traits.stores_wait_for_cr3);
 
 	if (machine.nr_pcpus > 1 && flush_gen != k->flush_seen && machine.traits.host_stores_unseen)
 		pt_collect(p);

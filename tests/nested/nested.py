@@ -70,8 +70,8 @@ def shared_libraries(program):
     return sorted(set(re.findall(r'(/\S+) \(0x', listing.stdout)))
 
 
-def build_initramfs(output, files, jobs, modules):
-    """files: {path inside: path outside}; jobs: [(name, seconds, command)]."""
+def build_initramfs(output, files, jobs, modules, options):
+    """files: {path inside: path outside}; jobs: [(name, seconds, command)]; options: kvm-amd's."""
     entries = {'/init': os.path.join(HERE, 'l1-init'), '/bin/busybox': '/usr/bin/busybox'}
     if not os.path.exists(entries['/bin/busybox']):
         entries['/bin/busybox'] = '/bin/busybox'
@@ -86,18 +86,18 @@ def build_initramfs(output, files, jobs, modules):
             entries[library] = os.path.realpath(library)
     table = '\n'.join(f'{name} {seconds} {command}' for name, seconds, command in jobs)
     arguments = [f'file:{inside}={outside}' for inside, outside in entries.items()]
-    arguments += ['link:/bin/sh=busybox', 'char:/dev/console=5,1', f'text:/jobs={table}']
+    arguments += [f'text:/modules/kvm-amd.options={options}', 'link:/bin/sh=busybox', 'char:/dev/console=5,1', f'text:/jobs={table}']
     arguments += ['dir:/proc', 'dir:/sys', 'dir:/dev', 'dir:/tmp']
     mkcpio = os.path.join(TREE, 'guests/linux/mkcpio.py')
     subprocess.run([sys.executable, mkcpio, output] + arguments, check=True)
 
 
-def run(files, jobs, memory=1024, limit=600, cpus=1):
+def run(files, jobs, memory=1024, limit=600, cpus=1, options=''):
     """Boot the machine, run all jobs, and return {name: Result}. Prints the serial line as it comes."""
     kernel, modules = kernel_files()
     with tempfile.TemporaryDirectory(prefix='xenopus-nested-') as scratch:
         initramfs = os.path.join(scratch, 'l1.cpio')
-        build_initramfs(initramfs, files, jobs, modules)
+        build_initramfs(initramfs, files, jobs, modules, options)
         command = [
             # With a thread for each processor QEMU 7.2 now and then lets what a guest under kvm-amd pushes land in the machine's
             # own memory: the guest ends by a triple fault, or the machine's kernel finds its stack overwritten.

@@ -4,6 +4,7 @@
 
 usage: test_xenopus.py XENOPUS conformance VERDICT:NAME=FILE...
        test_xenopus.py XENOPUS several VERDICT:NAME=FILE...	(machine, Xenopus and guests with two processors)
+       test_xenopus.py XENOPUS shadow VERDICT:NAME=FILE...	(the same, and kvm-amd shadows page tables)
        test_xenopus.py XENOPUS debian INITRAMFS
 """
 
@@ -25,7 +26,7 @@ def conformance(xenopus, guests, more=()):
     for guest in guests:
         mode, name, path = re.fullmatch(r'(\w+):([^=]+)=(.*)', guest).groups()
         files[f'/guests/{name}'] = path
-        jobs.append((name, 120, f'xenopus run {" ".join([*check.OPTIONS, *more])} /guests/{name} -- emulated-cpu'))
+        jobs.append((name, 120, f'xenopus run -v {" ".join([*check.OPTIONS, *more])} /guests/{name} -- emulated-cpu'))
         modes[name] = mode
     return files, jobs, modes
 
@@ -63,11 +64,16 @@ def main():
         modes = {}
         if kind == 'conformance':
             files, jobs, modes = conformance(xenopus, sys.argv[3:])
-        elif kind == 'several':
+        elif kind in ('several', 'shadow'):
             files, jobs, modes = conformance(xenopus, sys.argv[3:], ['--pcpus', '2', '--vcpus', '2'])
         else:
             files, jobs = debian(xenopus, sys.argv[3], scratch)
-        results = nested.run(files, jobs, memory=1024, limit=1500, cpus=2 if kind == 'several' else 1)
+        results = nested.run(files, jobs, memory=1024, limit=1500, cpus=2 if kind in ('several', 'shadow') else 1,
+                             options='npt=0' if kind == 'shadow' else '')
+    if kind == 'shadow' and not any(': shadows page tables; SYSCALL enters ring 0;' in line
+                                    for result in results.values() for line in result.lines):
+        print('FAIL: kvm-amd does not shadow page tables')
+        return 1
     failed = 0
     for name, result in results.items():
         why = wrong_guest(modes[name], result) if modes else wrong_debian(result)
