@@ -81,6 +81,18 @@ def too_much(verdict, machine):
     client.close()
 
 
+def gone(verdict, machine):
+    """Clients that do not wait for what they ask for; what may come of it later comes while hanging() waits."""
+    requests = [b'"domain.console","params":{"domain":"quick"}', b'"machine.info"', b'"events.subscribe"',
+                b'"domain.dump-core","params":{"domain":"quick","file":"%s"}' % machine.path('unread').encode()]
+    machine.create('quick')
+    for n in range(200):
+        client = served.Client(machine)
+        client.send(GOOD.replace(b'"machine.info"', requests[n % len(requests)]))
+        client.close()
+    verdict.check(machine.verb('destroy', 'quick').returncode == 0, 'after clients that went: destroy')
+
+
 def hanging(verdict, machine):
     """Half a message, an answer that is not read, silence: none of them holds up anybody."""
     half, silent = served.Client(machine), served.Client(machine)
@@ -260,6 +272,7 @@ def main():
         crowd(verdict, machine)
         deaf_listener(verdict, machine)
         dead_domains(verdict, machine)
+        gone(verdict, machine)
         hanging(verdict, machine)
         fds = len(os.listdir(f'/proc/{machine.process.pid}/fd'))
         verdict.check(fds < 40, f'{fds} files are open in the end')

@@ -49,6 +49,7 @@ void client_unref(struct client *c)
 {
 	if (--c->refs)
 		return;
+	g_assert(!c->in_source && !c->out_source && !c->patience);
 	g_byte_array_unref(c->in);
 	g_byte_array_unref(c->out);
 	g_free(c);
@@ -167,6 +168,9 @@ void client_subscribe(struct client *c)
 
 void client_take_socket(struct client *c, void (*taker)(int fd, unsigned id), unsigned id)
 {
+	/* It may have gone away while it was told that it gets the console. */
+	if (c->fd < 0)
+		return;
 	c->taker = taker;
 	c->taker_id = id;
 	g_clear_handle_id(&c->in_source, g_source_remove);
