@@ -453,7 +453,7 @@ static void common_request(struct domain_store *c, const struct xs_request *rq, 
 		xs_node_put(before);
 }
 
-void xs_request(struct domain_store *c, const struct xs_request *rq, struct xs_reply *rp)
+bool xs_request(struct domain_store *c, const struct xs_request *rq, struct xs_reply *rp)
 {
 	switch (rq->type) {
 	case XS_TRANSACTION_START:
@@ -463,8 +463,7 @@ void xs_request(struct domain_store *c, const struct xs_request *rq, struct xs_r
 			xs_tx_start(c, rp);
 		break;
 	case XS_TRANSACTION_END:
-		xs_tx_end(c, rq, rp);
-		break;
+		return xs_tx_end(c, rq, rp);
 	case XS_WATCH:
 		xs_watch_add(c, rq, rp);
 		break;
@@ -498,4 +497,5 @@ void xs_request(struct domain_store *c, const struct xs_request *rq, struct xs_r
 		else
 			common_request(c, rq, rp);
 	}
+	return true;
 }

@@ -30,19 +30,38 @@ static void give_up(struct domain_store *c, uint32_t error, const char *why)
 
 /* ---- out ---- */
 
-/* Is the same event waiting already, untouched? Telling it twice would tell no more. */
-static bool already_waiting(struct domain_store *c, const char *payload, uint32_t len)
+static uint32_t hash_of(const char *payload, uint32_t len)
 {
-	struct list *pos;
+	uint32_t h = 0x811c9dc5;
 
-	list_for_each (pos, &c->out) {
-		struct xs_message *m = list_entry(pos, struct xs_message, link);
+	for (uint32_t i = 0; i < len; i++)
+		h = (h ^ (unsigned char)payload[i]) * 0x01000193;
+	return h;
+}
 
-		if (m->event && !m->done && m->size == HEADER + len &&
-		    !memcmp(m->bytes + HEADER, payload, len))
-			return true;
-	}
-	return false;
+/* The first of the waiting events whose hash falls into the same bucket. */
+static struct xs_message **waiting_place(struct domain_store *c, uint32_t hash)
+{
+	return &c->waiting[hash % XS_WAITING];
+}
+
+static void wait_begins(struct domain_store *c, struct xs_message *m)
+{
+	struct xs_message **place;
+
+	m->hash = hash_of(m->bytes + HEADER, m->size - HEADER);
+	place = waiting_place(c, m->hash);
+	m->waiting = *place;
+	*place = m;
+}
+
+static void wait_ends(struct domain_store *c, struct xs_message *m)
+{
+	struct xs_message **place = waiting_place(c, m->hash);
+
+	while (*place != m)
+		place = &(*place)->waiting;
+	*place = m->waiting;
 }
 
 static struct xs_message *message_new(struct domain_store *c, uint32_t size, bool event)
@@ -78,15 +97,27 @@ struct xs_message *xs_spare_message(void)
 	return m;
 }
 
-bool xs_takes_event(struct domain_store *c, const char *payload, uint32_t len)
+bool xs_takes_events(struct domain_store *c)
 {
 	if (!c->d)
 		return false; /* the core itself has no ring */
-	if (c->out_bytes > XS_QUOTA_OUTPUT_BYTES) {
-		dlog(c->d, LOG_WARN, "xenstore: does not take its watch events; one dropped");
-		return false;
-	}
-	return !already_waiting(c, payload, len);
+	if (c->out_bytes <= XS_QUOTA_OUTPUT_BYTES)
+		return true;
+	if (!c->overflown)
+		dlog(c->d, LOG_WARN, "xenstore: does not take its watch events; they are dropped until it does");
+	c->overflown = true;
+	return false;
+}
+
+/* Telling it twice would tell no more. */
+bool xs_event_waits(struct domain_store *c, const char *payload, uint32_t len)
+{
+	uint32_t hash = hash_of(payload, len);
+
+	for (struct xs_message *m = *waiting_place(c, hash); m; m = m->waiting)
+		if (m->hash == hash && m->size == HEADER + len && !memcmp(m->bytes + HEADER, payload, len))
+			return true;
+	return false;
 }
 
 bool xs_send(struct domain_store *c, uint32_t type, uint32_t req_id, uint32_t tx_id,
@@ -105,6 +136,8 @@ bool xs_send(struct domain_store *c, uint32_t type, uint32_t req_id, uint32_t tx
 	memcpy(m->bytes + sizeof(h), payload, len);
 	list_add_tail(&c->out, &m->link);
 	c->out_bytes += m->size;
+	if (event)
+		wait_begins(c, m);
 	return true;
 }
 
@@ -115,6 +148,7 @@ void xs_drop_output(struct domain_store *c)
 	list_for_each_safe (pos, tmp, &c->out)
 		message_free(c, list_entry(pos, struct xs_message, link));
 	list_init(&c->out);
+	memset(c->waiting, 0, sizeof(c->waiting));
 	c->out_bytes = 0;
 }
 
@@ -136,6 +170,10 @@ static bool put_output(struct domain_store *c)
 		struct xs_message *m = list_entry(c->out.next, struct xs_message, link);
 		uint32_t n = min_t(uint32_t, space, m->size - m->done);
 
+		if (m->event && !m->done) {
+			wait_ends(c, m);
+			c->overflown = false;
+		}
 		for (uint32_t i = 0; i < n; i++)
 			ring->rsp[MASK_XENSTORE_IDX(c->rsp_prod + i)] = m->bytes[m->done + i];
 		c->rsp_prod += n;
@@ -212,7 +250,8 @@ static bool receive(struct domain_store *c, bool *taken)
 	return true;
 }
 
-static void answer(struct domain_store *c)
+/* False: only a part of the work is done, the rest is for the next time. */
+static bool answer(struct domain_store *c)
 {
 	static struct xs_reply rp; /* too big for the stack; one CPU at a time is in the store */
 	struct xsd_sockmsg h = header_of(c);
@@ -220,8 +259,10 @@ static void answer(struct domain_store *c)
 	bool sent;
 
 	c->in[HEADER + h.len] = '\0';
+	c->unfinished = !xs_request(c, &rq, &rp);
+	if (c->unfinished)
+		return false;
 	c->in_len = 0;
-	xs_request(c, &rq, &rp);
 	if (rp.error)
 		sent = xs_send(c, XS_ERROR, h.req_id, h.tx_id, rp.error,
 			       (uint32_t)xstrlen(rp.error) + 1);
@@ -229,6 +270,7 @@ static void answer(struct domain_store *c)
 		sent = xs_send(c, h.type, h.req_id, h.tx_id, rp.payload, rp.len);
 	if (!sent)
 		give_up(c, XENSTORE_ERROR_COMM, "out of memory");
+	return true;
 }
 
 /* The guest starts anew, after a fault or because another kernel took over. */
@@ -241,7 +283,7 @@ static void reconnect(struct domain_store *c)
 	xs_drop_output(c);
 	c->in_len = 0;
 	c->req_cons = c->rsp_prod = 0;
-	c->broken = false;
+	c->broken = c->unfinished = false;
 	WRITE_ONCE(ring->req_cons, 0);
 	WRITE_ONCE(ring->req_prod, 0);
 	WRITE_ONCE(ring->rsp_cons, 0);
@@ -253,7 +295,7 @@ static void reconnect(struct domain_store *c)
 /* Replies first: there are many, or the last one went out on the spare message. */
 static bool must_wait(const struct domain_store *c)
 {
-	return c->out_bytes > OUTPUT_HIGH_WATER || !c->spare;
+	return !c->unfinished && (c->out_bytes > OUTPUT_HIGH_WATER || !c->spare);
 }
 
 /* True: there may be more to do, but the time for it is over. */
@@ -274,8 +316,7 @@ static bool serve(struct domain *d, uint32_t port, void *data)
 		}
 		if (c->broken || !receive(c, &taken))
 			break;
-		answer(c);
-		again = hypercall_preempt();
+		again = !answer(c) || hypercall_preempt();
 	}
 	taken |= put_output(c);
 	/* Space in the request ring, a reply, or an error to see. */
@@ -355,7 +396,7 @@ void xs_detach(struct domain *d)
 	mm_unmap_shared(c->ring);
 	c->ring = NULL;
 	c->in_len = 0;
-	c->broken = false;
+	c->broken = c->unfinished = false;
 	xs_drop_output(c);
 }
 

@@ -108,7 +108,9 @@ static int core_request(uint32_t type, const char *path, const char *more, size_
 		memcpy(payload + path_len, more, more_len);
 	rq.len = (uint32_t)(path_len + more_len);
 	payload[rq.len] = '\0';
-	xs_request(core_connection, &rq, &rp);
+	/* At once: only a transaction's end can take more than one go, and the core makes none. */
+	if (!xs_request(core_connection, &rq, &rp))
+		return -XEN_EBUSY;
 	xs_flush();
 	if (out)
 		*out = &rp;

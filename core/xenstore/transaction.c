@@ -7,26 +7,41 @@
  *	end: common tree == base?  yes: view becomes the common tree
  *	                           no: the log is replayed on the common tree; if every reply
  *	                               comes out the same, nobody can tell that it did not all
- *happen now: that becomes the common tree. Else EAGAIN.
+ *	                               happen now: that becomes the common tree. Else EAGAIN.
+ *	     then those who watch what it changed are told, of each path once
  *
- * So a transaction fails only when somebody changed what it looked at.
+ * So a transaction fails only when somebody changed what it looked at, or when it is a large one and others change
+ * something all the time: replaying and telling are done in parts, as time allows, and a part of a replay is worth
+ * nothing on a tree that has changed since.
  */
+#include <xenopus/hypercall.h>
+
 #include "xenstore.h"
 
-/* One request of a transaction, and what became of it. */
+#define REPLAYS_MAX 8u
+
+/*
+ * One request of a transaction, and what became of it. @same: the first one about its path, if that is another; there
+ * stand whether any of them @removed something, and whether its watchers were @told.
+ */
 struct logged {
 	struct list link;
+	struct logged *same;
 	uint32_t type, len;
 	uint64_t fingerprint; /* of the reply */
-	bool changed, removed;
+	bool changed, removed, told;
 	char payload[]; /* @len bytes and a NUL */
 };
 
+/* @before, @at: REPLAYING, the common tree that it is done on, and what is next; TELLING, the one it took the place of. */
 struct transaction {
 	struct list link;
 	uint32_t id;
-	struct xs_view view;
-	struct xs_node *base;
+	enum { COLLECTING, REPLAYING, TELLING } stage;
+	struct xs_view view, replayed;
+	struct xs_node *base, *before;
+	struct list *at;
+	unsigned replays;
 	struct list log;
 	uint32_t log_bytes;
 	bool changed;
@@ -34,7 +49,7 @@ struct transaction {
 
 /* One CPU at a time is in the store. */
 static struct xs_change change;
-static struct xs_reply replayed;
+static struct xs_reply replay_reply;
 
 /* FNV-1a; a guest that finds a collision cheats only itself. */
 static uint64_t fingerprint(const struct xs_reply *rp)
@@ -61,12 +76,39 @@ static struct transaction *find(struct domain_store *c, uint32_t id)
 	return NULL;
 }
 
+static int tell(struct domain_store *c, struct transaction *t, bool preemptible)
+{
+	while (t->at != &t->log) {
+		struct logged *l = list_entry(t->at, struct logged, link), *first = l->same ? l->same : l;
+
+		t->at = t->at->next;
+		if (l->changed && !first->told && xs_canon(c, l->payload, change.path)) {
+			first->told = true;
+			xs_watch_fire(change.path, first->removed, t->before, t->view.root);
+		}
+		if (preemptible && t->at != &t->log && hypercall_preempt())
+			return -XEN_ERESTART;
+	}
+	return 0;
+}
+
+static void put_if_any(struct xs_node *n)
+{
+	if (n)
+		xs_node_put(n);
+}
+
 static void drop(struct domain_store *c, struct transaction *t)
 {
 	struct list *pos, *tmp;
 
+	/* Its changes are there, whatever became of who made them. */
+	if (t->stage == TELLING)
+		tell(c, t, false);
 	list_for_each_safe (pos, tmp, &t->log)
 		heap_free(list_entry(pos, struct logged, link));
+	put_if_any(t->replayed.root);
+	put_if_any(t->before);
 	xs_node_put(t->view.root);
 	xs_node_put(t->base);
 	list_del(&t->link);
@@ -106,13 +148,26 @@ void xs_tx_start(struct domain_store *c, struct xs_reply *rp)
 	xs_reply_text(rp, text);
 }
 
+static struct logged *first_about(struct transaction *t, const char *path)
+{
+	struct list *pos;
+
+	list_for_each (pos, &t->log) {
+		struct logged *l = list_entry(pos, struct logged, link);
+
+		if (!l->same && !xstrcmp(l->payload, path))
+			return l;
+	}
+	return NULL;
+}
+
 void xs_tx_request(struct domain_store *c, const struct xs_request *rq, struct xs_reply *rp)
 {
 	struct transaction *t = find(c, rq->tx_id);
 	uint32_t size = (uint32_t)sizeof(struct logged) + rq->len + 1;
 	struct logged *l;
 
-	if (!t) {
+	if (!t || t->stage != COLLECTING) {
 		xs_reply_error(rp, XEN_ENOENT);
 		return;
 	}
@@ -131,79 +186,102 @@ void xs_tx_request(struct domain_store *c, const struct xs_request *rq, struct x
 	l->fingerprint = fingerprint(rp);
 	l->changed = change.changed;
 	l->removed = change.removed;
+	l->same = first_about(t, rq->payload);
+	if (l->same)
+		l->same->removed |= change.removed;
 	memcpy(l->payload, rq->payload, rq->len);
 	t->log_bytes += size;
 	t->changed |= change.changed;
 	list_add_tail(&t->log, &l->link);
 }
 
-/* Do it all again on today's tree. True when no reply differs; then @view is the outcome. */
-static bool replay(struct domain_store *c, struct transaction *t, struct xs_view *view)
+static void replay_anew(struct transaction *t)
 {
-	struct list *pos;
-
-	list_for_each (pos, &t->log) {
-		struct logged *l = list_entry(pos, struct logged, link);
-		struct xs_request rq = { .type = l->type, .len = l->len, .payload = l->payload };
-
-		xs_tree_request(c, view, &rq, &replayed, &change);
-		if (fingerprint(&replayed) != l->fingerprint)
-			return false;
-		l->changed = change.changed;
-		l->removed = change.removed;
-	}
-	return true;
+	put_if_any(t->replayed.root);
+	put_if_any(t->before);
+	t->before = xs_node_get(xs_main.root);
+	t->replayed = (struct xs_view){ .root = xs_node_get(xs_main.root) };
+	t->at = t->log.next;
+	t->stage = REPLAYING;
 }
 
-static int commit(struct domain_store *c, struct transaction *t)
+/* Do it all again on today's tree. 0 when no reply differs; then @view is the outcome. */
+static int replay(struct domain_store *c, struct transaction *t)
 {
-	struct xs_view view = t->view;
-	struct xs_node *before;
-	struct list *pos;
-
-	if (!t->changed)
-		return 0; /* it saw one moment, if not the present one */
-	if (xs_main.root == t->base) {
-		xs_node_get(view.root);
-	} else {
-		view = (struct xs_view){ .root = xs_node_get(xs_main.root) };
-		if (!replay(c, t, &view)) {
-			xs_node_put(view.root);
+	if (t->stage != REPLAYING || t->before != xs_main.root) {
+		if (t->replays++ == REPLAYS_MAX)
 			return -XEN_EAGAIN;
-		}
+		replay_anew(t);
 	}
-	before = xs_main.root;
-	xs_main = view;
-	xs_account(&xs_main);
+	while (t->at != &t->log) {
+		struct logged *l = list_entry(t->at, struct logged, link);
+		struct xs_request rq = { .type = l->type, .len = l->len, .payload = l->payload };
 
-	list_for_each (pos, &t->log) {
-		struct logged *l = list_entry(pos, struct logged, link);
-
-		if (l->changed && xs_canon(c, l->payload, change.path))
-			xs_watch_fire(change.path, l->removed, before, xs_main.root);
+		xs_tree_request(c, &t->replayed, &rq, &replay_reply, &change);
+		if (fingerprint(&replay_reply) != l->fingerprint)
+			return -XEN_EAGAIN;
+		l->changed = change.changed;
+		(l->same ? l->same : l)->removed |= change.removed;
+		t->at = t->at->next;
+		if (t->at != &t->log && hypercall_preempt())
+			return -XEN_ERESTART;
 	}
-	xs_node_put(before);
+	xs_node_put(t->view.root);
+	t->view = t->replayed;
+	t->replayed.root = NULL;
 	return 0;
 }
 
-void xs_tx_end(struct domain_store *c, const struct xs_request *rq, struct xs_reply *rp)
+/* @view becomes the common tree. */
+static void put_in_place(struct transaction *t)
+{
+	put_if_any(t->before);
+	t->before = xs_main.root;
+	xs_main = t->view;
+	xs_node_get(xs_main.root);
+	xs_account(&xs_main);
+	t->at = t->log.next;
+	t->stage = TELLING;
+}
+
+/* 0, -XEN_EAGAIN, or -XEN_ERESTART: there is more to do, ask again. */
+static int commit(struct domain_store *c, struct transaction *t)
+{
+	int rc = 0;
+
+	if (!t->changed)
+		return 0; /* it saw one moment, if not the present one */
+	if (t->stage != TELLING) {
+		if (t->stage == REPLAYING || xs_main.root != t->base)
+			rc = replay(c, t);
+		if (rc)
+			return rc;
+		put_in_place(t);
+	}
+	return tell(c, t, true);
+}
+
+bool xs_tx_end(struct domain_store *c, const struct xs_request *rq, struct xs_reply *rp)
 {
 	struct transaction *t = find(c, rq->tx_id);
 	int rc = 0;
 
 	if (!rq->tx_id || !t) {
 		xs_reply_error(rp, XEN_ENOENT);
-		return;
+		return true;
 	}
 	if (rq->len != 2 || rq->payload[1] || (rq->payload[0] != 'T' && rq->payload[0] != 'F')) {
 		xs_reply_error(rp, XEN_EINVAL);
-		return;
+		return true;
 	}
 	if (rq->payload[0] == 'T')
 		rc = commit(c, t);
+	if (rc == -XEN_ERESTART)
+		return false;
 	drop(c, t);
 	if (rc)
 		xs_reply_error(rp, rc);
 	else
 		xs_reply_ok(rp);
+	return true;
 }

@@ -44,11 +44,13 @@ static bool is_news(const struct watch *w, const char *path)
 {
 	int len;
 
+	if (!xs_takes_events(w->c))
+		return false;
 	if (w->skip && xstrlen(path) >= w->skip)
 		path += w->skip;
 	len = xsnprintf(event.payload, sizeof(event.payload), "%s%c%s", path, '\0', w->token);
 	event.len = (uint32_t)len + 1;
-	return (size_t)len < sizeof(event.payload) && xs_takes_event(w->c, event.payload, event.len);
+	return (size_t)len < sizeof(event.payload) && !xs_event_waits(w->c, event.payload, event.len);
 }
 
 static void report(const struct watch *w)

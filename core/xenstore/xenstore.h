@@ -121,10 +121,16 @@ void xs_view_delta(struct xs_view *view, domid_t id, int nodes);
 
 /* ---- store.c ---- */
 
-/** struct xs_message - bytes on their way to a domain: a header and its payload. */
+#define XS_WAITING 256u /* buckets */
+
+/**
+ * struct xs_message - bytes on their way to a domain: a header and its payload.
+ * @waiting: for a watch event of which nothing is in the ring yet, the next of those with such a hash
+ */
 struct xs_message {
 	struct list link;
-	uint32_t size, done;
+	struct xs_message *waiting;
+	uint32_t hash, size, done;
 	bool event, spare;
 	char bytes[];
 };
@@ -151,12 +157,15 @@ struct domain_store {
 
 	struct list out;
 	uint32_t out_bytes;
+	bool overflown; /* watch events were dropped since it last took one */
+	struct xs_message *waiting[XS_WAITING]; /* events of @out by hash, to find whether one is there */
 	struct xs_message *spare; /* for the reply when memory is short; NULL: on its way */
 
 	struct xenstore_domain_interface *ring;
 	uint32_t port;
 	uint32_t req_cons, rsp_prod;
 	bool broken; /* spoke nonsense: not listened to until it reconnects */
+	bool unfinished; /* the request in @in is being worked on */
 	uint32_t in_len;
 	char in[sizeof(struct xsd_sockmsg) + XENSTORE_PAYLOAD_MAX + 1];
 };
@@ -215,8 +224,11 @@ struct xs_change {
 	char path[XS_PATH_MAX + 1];
 };
 
-/** xs_request() - answer @rq of @c into @rp; fires watches. */
-void xs_request(struct domain_store *c, const struct xs_request *rq, struct xs_reply *rp);
+/**
+ * xs_request() - answer @rq of @c into @rp; fires watches. False: there is no answer yet and nothing else of @c's may come
+ * between, ask again with the same.
+ */
+bool xs_request(struct domain_store *c, const struct xs_request *rq, struct xs_reply *rp);
 /** xs_tree_request() - the requests that concern nodes only, on any view; never fires watches. */
 void xs_tree_request(struct domain_store *c, struct xs_view *view, const struct xs_request *rq,
 		     struct xs_reply *rp, struct xs_change *ch);
@@ -244,7 +256,8 @@ void xs_watch_fire_special(const char *path);
 /* ---- transaction.c ---- */
 
 void xs_tx_start(struct domain_store *c, struct xs_reply *rp);
-void xs_tx_end(struct domain_store *c, const struct xs_request *rq, struct xs_reply *rp);
+/** xs_tx_end() - false: its time is over, but there is more to do; come again with the same request. */
+bool xs_tx_end(struct domain_store *c, const struct xs_request *rq, struct xs_reply *rp);
 void xs_tx_request(struct domain_store *c, const struct xs_request *rq, struct xs_reply *rp);
 void xs_tx_reset(struct domain_store *c);
 
@@ -253,8 +266,10 @@ void xs_tx_reset(struct domain_store *c);
 /** xs_send() - queue a message to @c. False when it had to be dropped. */
 bool xs_send(struct domain_store *c, uint32_t type, uint32_t req_id, uint32_t tx_id,
 	     const char *payload, uint32_t len);
-/** xs_takes_event() - has @c room for this watch event, and is the same not waiting already? */
-bool xs_takes_event(struct domain_store *c, const char *payload, uint32_t len);
+/** xs_takes_events() - has @c room for watch events? */
+bool xs_takes_events(struct domain_store *c);
+/** xs_event_waits() - is the same watch event waiting already? */
+bool xs_event_waits(struct domain_store *c, const char *payload, uint32_t len);
 /** xs_flush() - move queued messages of all connections into their rings. */
 void xs_flush(void);
 /** xs_spare_message() - one that holds any reply. */

@@ -94,6 +94,148 @@ static void still_works(struct store_client *c)
 	assert_string_equal(c->data, "yes");
 }
 
+/* ---- a large transaction's end, in parts ---- */
+
+#define NAMES 30u
+#define OF_A  "/local/domain/1/data"
+
+static void b_changes_something(void)
+{
+	assert_true(sc_write(&b, 0, "data/x", "1"));
+}
+
+static void a_starts_anew(void)
+{
+	a.ring->connection = XENSTORE_RECONNECT;
+}
+
+/* A transaction of @a's that names each of NAMES nodes four times; b watches them, and has changed the tree. */
+static uint32_t large(void)
+{
+	uint32_t tx;
+	char path[32];
+
+	assert_true(sc_rpc(&a, XS_SET_PERMS, 0, "data\0n1\0r2", 11));
+	assert_true(sc_watch(&b, OF_A, "w"));
+	sc_drain(&b);
+	sc_forget(&b);
+	tx = sc_begin(&a);
+	for (unsigned i = 0; i < 4 * NAMES; i++) {
+		snprintf(path, sizeof(path), "data/n%u", i % NAMES);
+		assert_true(sc_write(&a, tx, path, "value"));
+	}
+	b_changes_something();
+	return tx;
+}
+
+/* The request, and @between before each part but the first, up to @most times. How many parts there were. */
+static unsigned end_in_parts(uint32_t tx, void (*between)(void), unsigned skip, unsigned most)
+{
+	struct xsd_sockmsg h = { .type = XS_TRANSACTION_END, .req_id = a.next_req, .tx_id = tx, .len = 2 };
+	struct evtchn_send send = { .port = a.port };
+	unsigned parts = 0;
+	long rc;
+
+	sc_put(&a, &h, sizeof(h));
+	sc_put(&a, "T", 2);
+	for (;;) {
+		tp.tsc_step = 10000000; /* each look at the clock finds the time used up */
+		preemptible_begin(a.d->vcpu[0]);
+		rc = sw_op(a.d->vcpu[0], do_event_channel_op, EVTCHNOP_send, &send, sizeof(send));
+		preemptible_end();
+		tp.tsc_step = 10;
+		parts++;
+		if (rc != -XEN_ERESTART)
+			break;
+		if (parts > skip && most) {
+			between();
+			most--;
+		}
+	}
+	assert_int_equal(rc, 0);
+	return parts;
+}
+
+static void b_has_heard_of_all(void)
+{
+	char event[64];
+
+	sc_drain(&b);
+	for (unsigned i = 0; i < NAMES; i++) {
+		snprintf(event, sizeof(event), OF_A "/n%u w", i);
+		assert_int_equal(sc_heard(&b, event), 1);
+	}
+}
+
+/* Two steps are done in each part. Others get their turn while it is replayed and while watchers are told, and are told of each node once. */
+static void large_transaction(void **state)
+{
+	uint32_t tx = large();
+
+	/* Half-way through replaying somebody changes something: it begins anew. */
+	assert_in_range(end_in_parts(tx, b_changes_something, 10, 1), 4 * NAMES + 8, 5 * NAMES);
+	assert_true(sc_poll(&a));
+	assert_int_equal(a.type, XS_TRANSACTION_END);
+	assert_true(sc_read(&b, 0, OF_A "/n7"));
+	b_has_heard_of_all();
+}
+
+/* The others do not stop: it is given up, not tried for ever, and has changed nothing. */
+static void no_end_of_changes(void **state)
+{
+	uint32_t tx = large();
+
+	assert_in_range(end_in_parts(tx, b_changes_something, 0, 1000), 2, 100);
+	assert_true(sc_poll(&a));
+	assert_true(sc_is(&a, "EAGAIN"));
+	assert_false(sc_read(&b, 0, OF_A "/n7"));
+	sc_drain(&b);
+	assert_int_equal(sc_heard(&b, OF_A "/n7 w"), 0);
+}
+
+/* Who makes it goes away while watchers are told: they are told all the same. */
+static void leaves_while_telling(void **state)
+{
+	uint32_t tx = large();
+
+	end_in_parts(tx, a_starts_anew, 3 * NAMES, 1);
+	assert_int_equal(a.d->store->nr_transactions, 0);
+	assert_true(sc_read(&b, 0, OF_A "/n7"));
+	b_has_heard_of_all();
+}
+
+/* Thousands of events that nobody takes: kept up to a limit, those that are the same once, with one line in the log. */
+static void events_nobody_takes(void **state)
+{
+	char path[32], token[8];
+	const char *line;
+	uint32_t tx;
+
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(token, sizeof(token), "%u", i);
+		assert_true(sc_watch(&a, "data", token));
+		sc_drain(&a);
+		sc_forget(&a);
+	}
+	tx = sc_begin(&a);
+	for (unsigned i = 0; i < 300; i++) {
+		snprintf(path, sizeof(path), "data/n%u", i);
+		assert_true(sc_write(&a, tx, path, ""));
+	}
+	testplat_clear();
+	end_in_parts(tx, NULL, 0, 0);
+	assert_in_range(a.d->store->out_bytes, XS_QUOTA_OUTPUT_BYTES, XS_QUOTA_OUTPUT_BYTES + 200);
+	line = strstr(tp.log, "watch events");
+	assert_non_null(line);
+	assert_null(strstr(line + 1, "watch events"));
+	/* When it does take them, all is well again. */
+	while (sc_poll(&a) || a.d->store->out_bytes) {
+		sc_forget(&a);
+		sc_kick(&a);
+	}
+	still_works(&a);
+}
+
 static void reconnect(struct store_client *c)
 {
 	c->ring->connection = XENSTORE_RECONNECT;
@@ -240,6 +382,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(slow_reader, start, stop),
 		cmocka_unit_test_setup_teardown(long_work, start, stop),
+		cmocka_unit_test_setup_teardown(large_transaction, start, stop),
+		cmocka_unit_test_setup_teardown(no_end_of_changes, start, stop),
+		cmocka_unit_test_setup_teardown(leaves_while_telling, start, stop),
+		cmocka_unit_test_setup_teardown(events_nobody_takes, start, stop),
 		cmocka_unit_test_setup_teardown(hostile_ring, start, stop),
 		cmocka_unit_test_setup_teardown(random_ring, start, stop),
 		cmocka_unit_test_setup_teardown(no_memory, start, stop),
