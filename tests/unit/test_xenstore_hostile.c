@@ -198,7 +198,7 @@ static void leaves_while_telling(void **state)
 {
 	uint32_t tx = large();
 
-	end_in_parts(tx, a_starts_anew, 3 * NAMES, 1);
+	end_in_parts(tx, a_starts_anew, 2 * NAMES + 5, 1);
 	assert_int_equal(a.d->store->nr_transactions, 0);
 	assert_true(sc_read(&b, 0, OF_A "/n7"));
 	b_has_heard_of_all();
