@@ -17,6 +17,7 @@ from served import boot
 
 NAMES = [f'n{i}' for i in range(6)]
 NO_DOMAIN, EXISTS = 2, 4
+LAST_ID = 0x7fef  # DOMID_FIRST_RESERVED - 1
 
 
 class Model:
@@ -52,10 +53,16 @@ class Model:
         result = self.ask('domain.create', EXISTS if known else None, name=name, kernel=served.WORKER, memory=8,
                           maxmem=16, vcpus=1, maxvcpus=vcpus, paused=paused, cmdline='echo')
         if result:
-            self.verdict.check(result['id'] > self.last_id, f'id {result["id"]} after {self.last_id}')
-            self.last_id = result['id']
+            self.check_id(result['id'])
             self.domains[name] = {'id': result['id'], 'paused': paused, 'maxvcpus': vcpus, 'weight': 256,
                                   'target': 8 << 10, 'max': 16 << 10}
+
+    def check_id(self, new):
+        """Numbers go up, and begin again behind the last one there is; none is in use twice."""
+        taken = [d['id'] for d in self.domains.values()]
+        again = self.last_id + 64 > LAST_ID
+        self.verdict.check(new not in taken and (new > self.last_id or again), f'id {new} after {self.last_id}')
+        self.last_id = new
 
     def pause(self, value):
         _, known, say = self.some()
@@ -177,7 +184,7 @@ def main():
             for _ in range(25):
                 model.rng.choice(steps)()
             model.compare()
-        print(f'seed {seed}: {model.requests} requests, {model.last_id} domains')
+        print(f'seed {seed}: {model.requests} requests, the last domain is {model.last_id}')
         verdict.check(machine.end() == 0, 'the machine did not end well')
     verdict.finish()
 
