@@ -50,7 +50,7 @@ static bool exception(struct vcpu *v, unsigned vector, uint32_t error, struct tr
 		return true;
 	t->cr2 = cr2_read();
 	if (in_ldt_window(v, t->cr2, &offset)) {
-		if (mm_map_ldt_page(v, (unsigned)(offset >> PAGE_SHIFT)))
+		if (mm_ldt_fault(v, (unsigned)(offset >> PAGE_SHIFT)))
 			return false;
 		t->cr2 = v->arch.ldt_base + offset;
 		t->error = 0;
@@ -65,7 +65,7 @@ static bool bad_return(struct vcpu *v, unsigned vector, uint32_t error, struct t
 	*t = (struct trap){ .cause = TRAP_BAD_RETURN, .vector = vector, .error = error };
 	if (vector == X86_PF) {
 		if (in_ldt_window(v, cr2_read(), &offset) &&
-		    mm_map_ldt_page(v, (unsigned)(offset >> PAGE_SHIFT)))
+		    mm_ldt_fault(v, (unsigned)(offset >> PAGE_SHIFT)))
 			return false;
 		t->vector = X86_GP;
 		t->error = 0;

@@ -182,7 +182,7 @@ static void ldt_fault(struct kvcpu *k, struct vcpu *v, struct trap *t)
 {
 	uint64_t offset = t->cr2 - (gate_area_va(k) + GATE_VCPU_LDT);
 
-	if (mm_map_ldt_page(v, (unsigned)(offset / PAGE_SIZE))) {
+	if (mm_ldt_fault(v, (unsigned)(offset / PAGE_SIZE))) {
 		plat_descriptors_changed(v);
 		t->cause = TRAP_KICK;
 	} else {

@@ -148,14 +148,14 @@ static struct frame *ldt_page(struct vcpu *v, unsigned n)
 	return e & PTE_P ? frame_of(pte_mfn(e)) : NULL;
 }
 
-static bool take_ldt_page(struct vcpu *v, unsigned n)
+static int take_ldt_page(struct vcpu *v, unsigned n, bool preemptible)
 {
 	struct frame *f = ldt_page(v, n);
+	int rc = f ? ref_type_get(v->domain, frame_mfn(f), FT_SEGDESC, preemptible) : -XEN_EINVAL;
 
-	if (!f || ref_type_get(v->domain, frame_mfn(f), FT_SEGDESC, false))
-		return false;
-	v->arch.ldt_frames[n] = frame_mfn(f);
-	return true;
+	if (!rc)
+		v->arch.ldt_frames[n] = frame_mfn(f);
+	return rc;
 }
 
 static bool put_ldt_page(struct vcpu *v, unsigned n)
@@ -169,26 +169,43 @@ static bool put_ldt_page(struct vcpu *v, unsigned n)
 	return true;
 }
 
-static bool map_ldt_page(struct vcpu *v, unsigned n)
+static int map_ldt_page(struct vcpu *v, unsigned n, bool preemptible)
 {
+	int rc;
+
 	if (n >= gdt_pages(v->arch.ldt_entries))
-		return false;
+		return -XEN_EINVAL;
 	if (v->arch.ldt_frames[n].n)
-		return true;
-	if (!take_ldt_page(v, n))
-		return false;
-	changed_tables(v);
-	return true;
+		return 0;
+	rc = take_ldt_page(v, n, preemptible);
+	if (!rc)
+		changed_tables(v);
+	return rc;
 }
 
 bool mm_map_ldt_page(struct vcpu *v, unsigned n)
 {
-	bool mapped;
+	int rc;
 
 	mm_lock(v->domain);
-	mapped = map_ldt_page(v, n);
+	rc = map_ldt_page(v, n, false);
 	mm_unlock(v->domain);
-	return mapped;
+	return !rc;
+}
+
+bool mm_ldt_fault(struct vcpu *v, unsigned n)
+{
+	int rc;
+
+	preemptible_begin(v);
+	mm_lock(v->domain);
+	/* The page may be what is left of a large page table, or one may be waiting: both are given up as time allows. */
+	rc = type_drain(v->domain, true);
+	if (!rc)
+		rc = map_ldt_page(v, n, true);
+	mm_unlock(v->domain);
+	preemptible_end();
+	return !rc || rc == -XEN_ERESTART;
 }
 
 static void put_ldt(struct vcpu *v)
@@ -240,7 +257,7 @@ int segdesc_set_ldt(struct vcpu *v, uint64_t base, unsigned entries)
 	v->arch.ldt_base = base;
 	v->arch.ldt_entries = entries;
 	for (unsigned n = 0; n < gdt_pages(entries); n++)
-		take_ldt_page(v, n); /* those that cannot be taken now fault when used */
+		take_ldt_page(v, n, false); /* those that cannot be taken now fault when used */
 	changed_tables(v);
 	return 0;
 }
@@ -265,7 +282,7 @@ void segdesc_new_tables(struct vcpu *v)
 		if (f && mfn_eq(frame_mfn(f), v->arch.ldt_frames[n]))
 			continue;
 		changed |= put_ldt_page(v, n);
-		changed |= take_ldt_page(v, n);
+		changed |= !take_ldt_page(v, n, false);
 	}
 	if (changed)
 		changed_tables(v);

@@ -302,6 +302,32 @@ static void busy_while_given_up(void **state)
 	assert_int_equal(page(82)->type, FT_SEGDESC);
 }
 
+/* The same when the processor misses it as a page of the LDT: the guest faults until it has it. */
+static void ldt_page_while_given_up(void **state)
+{
+	unsigned n = build_big(80, 100, 50), faults = 0;
+	uint64_t count = page(10)->count;
+
+	(void)state;
+	assert_int_equal(world_protect(&w, 82, 0), 0);
+	assert_int_equal(world_mmuext(&w, MMUEXT_SET_LDT, world_va(82), 512), 0);
+	assert_int_equal(world_protect(&w, 82, PTE_RO), 0);
+	assert_int_equal(world_mmuext(&w, MMUEXT_PIN_L4_TABLE, w.p2m[80], 0), 0);
+	assert_false(mm_ldt_fault(w.v, 0)); /* a page table in use */
+	assert_false(mm_ldt_fault(w.v, 1)); /* behind its end */
+	tp.tsc_step = 10000000;
+	assert_int_equal(world_mmuext(&w, MMUEXT_UNPIN_TABLE, w.p2m[80], 0), 0);
+	assert_true(page(82)->flags & FF_PARTIAL);
+	while (!w.v->arch.ldt_frames[0].n) {
+		assert_true(mm_ldt_fault(w.v, 0));
+		assert_true(++faults < 1000);
+		world_audit();
+	}
+	assert_true(faults >= n / 4);
+	assert_int_equal(page(10)->count, count);
+	assert_int_equal(page(82)->type, FT_SEGDESC);
+}
+
 static void failed_validation(void **state)
 {
 	uint64_t count = page(10)->count;
@@ -379,7 +405,7 @@ int main(void)
 		TEST(abandoned),
 		TEST(table_of_partial_one),
 		TEST(direct_writes_stop),
-		TEST(busy_while_given_up),
+		TEST(busy_while_given_up), TEST(ldt_page_while_given_up),
 		TEST(failed_validation),
 		TEST(flush_on_type_change),
 		TEST(flush_of_own_cpus),

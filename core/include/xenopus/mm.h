@@ -304,6 +304,11 @@ int mm_set_gdt(struct vcpu *v, const uint64_t *frames, unsigned entries);
  * misses them. False: refused.
  */
 bool mm_map_ldt_page(struct vcpu *v, unsigned n);
+/**
+ * mm_ldt_fault() - the same when the hardware has missed it, in no more time than a hypercall may take. True: taken, or
+ * there is more to do, which the guest's next fault goes on with.
+ */
+bool mm_ldt_fault(struct vcpu *v, unsigned n);
 /** mm_set_ldt() - MMUEXT_SET_LDT: the LDT at guest virtual @base, on the kernel tables of now. 0 or
  * -errno. */
 int mm_set_ldt(struct vcpu *v, uint64_t base, unsigned entries);
