@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The Debian kernel in a served machine: console, balloon, CPU hot plug, core file, reboot and shutdown on request.
+"""The Debian kernel in a served machine: console, balloon, CPU hot plug, core files, reboot and shutdown on request.
 
-If there are crash(8) and, told by XENOPUS_VMLINUX, the kernel with its debug information, crash opens the core file.
+If there are crash(8) and the kernel with its debug information (XENOPUS_VMLINUX, or where Debian's -dbg package has it), crash
+opens the core files: of a domain that runs, of one that is paused, and of one that panicked.
 """
 
 import json
@@ -59,18 +60,49 @@ def wait_memory(machine, low, high, seconds=60):
     return False
 
 
-def dump_core(verdict, machine):
+def crash_shows(verdict, kernel, core, *wanted):
+    """What crash(8) says about the file; without crash or the kernel's symbols, nothing."""
+    release = os.path.basename(os.path.realpath(kernel)).removeprefix('vmlinuz-')
+    vmlinux = os.environ.get('XENOPUS_VMLINUX', f'/usr/lib/debug/boot/vmlinux-{release}')
+    if not shutil.which('crash') or not os.path.exists(vmlinux):
+        print(f'crash(8) or {vmlinux} is not there: only the structure of the core file is checked')
+        return
+    said = subprocess.run(['crash', '--version'], capture_output=True, check=False).stdout
+    version = re.search(rb'crash (\d+)\.(\d+)\.(\d+)', said)
+    # Older ones do not find the tasks of kernels in which struct pid ends in numbers[].
+    tasks = [r'\[kthreadd\]', r'\[xenwatch\]'] if version and [*map(int, version.groups())] >= [8, 0, 4] else []
+    shown = subprocess.run(['crash', '-s', vmlinux, core], input=b'sys\nbt -a\nps\nkmem -i\nlog\n', capture_output=True,
+                           check=False).stdout.decode(errors='replace')
+    for words in ('RELEASE: ' + re.escape(release), r'#0 \[', r'TOTAL MEM +[1-9]', 'Hypervisor detected: Xen PV', *tasks, *wanted):
+        verdict.check(re.search(words, shown), f'crash: no {words}: {shown[:2000]}')
+
+
+def dump_core(verdict, machine, kernel, *wanted, vcpus=2, paused=False):
     core = machine.path('core')
+    if paused:
+        machine.verb('pause', 'deb')
     verdict.check(machine.verb('dump-core', 'deb', core).returncode == 0, 'dump-core')
-    for line in core_file.problems(core, 2, machine.json('list', 'deb')[0]['memory_kib'] >> 2):
+    verdict.check((machine.states()['deb'] == 'paused') == paused, 'dump-core left it paused, or not')
+    for line in core_file.problems(core, vcpus, machine.json('list', 'deb')[0]['memory_kib'] >> 2, 2):
         verdict.check(False, line)
-    vmlinux = os.environ.get('XENOPUS_VMLINUX')
-    if vmlinux and shutil.which('crash'):
-        shown = subprocess.run(['crash', '-s', vmlinux, core], input=b'sys\nbt -a\nlog\n', capture_output=True,
-                               check=False).stdout.decode(errors='replace')
-        for words in ('RELEASE: ', '#0 [', 'Hypervisor detected: Xen PV'):
-            verdict.check(words in shown, f'crash: no {words}: {shown[:2000]}')
+    crash_shows(verdict, kernel, core, *wanted)
+    if paused:
+        machine.verb('unpause', 'deb')
     os.unlink(core)
+
+
+def panicked(verdict, machine, kernel):
+    """A kernel that finds no root file system has left its core file when it is gone."""
+    verdict.check(machine.create('bad', 'on_crash = "coredump-destroy"', 'vcpus = 2', kernel=kernel, memory=96,
+                                 arguments='console=hvc0 quiet').returncode == 0, 'create a kernel without a root')
+    verdict.check(machine.wait_state('bad', None, 200), 'no panic without a root file system')
+    cores = [n for n in os.listdir(machine.path('crash')) if n.startswith('bad') and n.endswith('.core')]
+    verdict.check(len(cores) == 1, f'core files of a panic: {cores}')
+    for core in cores:
+        for line in core_file.problems(os.path.join(machine.path('crash'), core), 2, None, 2):
+            verdict.check(False, line)
+        crash_shows(verdict, kernel, os.path.join(machine.path('crash'), core),
+                    r'PANIC: "Kernel panic - not syncing: VFS: Unable to mount root fs', r'\] panic at', r'\] mount_block_root at')
 
 
 def many_at_once(verdict, kernel):
@@ -121,14 +153,16 @@ def main():
         machine.verb('mem-set', 'deb', '160')
         verdict.check(wait_memory(machine, 159, 161), 'the balloon does not shrink')
         verdict.check('audit: 0 violations' in machine.verb('debug-keys', 'A').out, 'audit')
-        dump_core(verdict, machine)
+        dump_core(verdict, machine, kernel)
+        dump_core(verdict, machine, kernel, paused=True)
+        panicked(verdict, machine, kernel)  # domain 2
         machine.verb('sysrq', 'deb', 'h')
         machine.verb('trigger', 'deb', 'nmi', '0')
         console.type('sleep 1; echo $(dmesg | grep -c "sysrq: HELP") keys, $(dmesg | grep -c "NMI received") NMI')
         verdict.check(console.expect('1 keys, 1 NMI'), 'no magic key or no NMI')
         verdict.check(machine.verb('reboot', '-w', 'deb').returncode == 0, 'reboot')
         verdict.check(console.expect('A shell of the guest'), 'no shell after the reboot')
-        verdict.check(machine.verb('domid', 'deb').out == '2\n', 'not a new domain')
+        verdict.check(machine.verb('domid', 'deb').out == '3\n', 'not a new domain')
         console.close()
         verdict.check(machine.end(120) == 0, 'the machine did not end well')
         verdict.check('did not shut down' not in machine.log_text(), 'the domain did not shut down')
