@@ -153,6 +153,15 @@ static void restore_reserved(struct domain_grant *gt, grant_ref_t ref,
 	guest_bytes(gnttab_v2(gt, ref), &e, sizeof(e));
 }
 
+/* Version 1 has no status. The pages stay ours and shared, so it would do no harm, but the ABI says that they are gone. */
+static bool status_mapped(struct domain *d, const struct domain_grant *gt)
+{
+	for (unsigned i = 0; i < gt->nr_status; i++)
+		if (mm_xen_frame_mapped(d, gt->status[i]))
+			return true;
+	return false;
+}
+
 int gnttab_set_version(struct domain *d, unsigned version)
 {
 	struct grant_entry_v1 reserved[GNTTAB_NR_RESERVED_ENTRIES];
@@ -165,6 +174,8 @@ int gnttab_set_version(struct domain *d, unsigned version)
 		return -XEN_EINVAL;
 	if (version == gt->version)
 		return 0;
+	if (version == 1 && status_mapped(d, gt))
+		return -XEN_EBUSY;
 	rc = version == 2 ? grow_status(d, gt, gt->nr_frames) : 0;
 	if (rc)
 		return rc;

@@ -231,8 +231,8 @@ inline bool hypercall_dispatch(struct vcpu *v)
 	ret = timed(v, nr, &a, &clock);
 	budget_end(b);
 
-	/* iret loaded every register, rax among them, from the guest's stack. */
-	if (unlikely(nr == __HYPERVISOR_iret))
+	/* rax came from the guest's stack, and may be any number. */
+	if (unlikely(a.left))
 		return false;
 	if (unlikely(ret == -XEN_ERESTART)) {
 		rewind_call(regs, &a);

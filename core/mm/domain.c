@@ -16,6 +16,16 @@ void mm_share_xen_frame(struct domain *d, void *page, bool writable)
 	mm_unlock(d);
 }
 
+bool mm_xen_frame_mapped(struct domain *d, void *page)
+{
+	bool mapped;
+
+	mm_lock(d);
+	mapped = frame_of(virt_to_mfn(page))->count > 1;
+	mm_unlock(d);
+	return mapped;
+}
+
 int domain_mm_init(struct domain *d, uint64_t max_pages)
 {
 	void *page = heap_alloc_pages(1);

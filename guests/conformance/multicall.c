@@ -39,6 +39,25 @@ static void test_results(void)
 	check_eq("... arguments are left alone", batch[1].args[0], va);
 }
 
+/* Back to this kernel, with the registers of the frame and behind its SYSCALL; nothing that follows is done. */
+static void test_iret(void)
+{
+	uint64_t rax = __HYPERVISOR_multicall, rcx = 0, r11 = 0, flags = READ_ONCE(vcpu_info(0)->evtchn_upcall_mask) ? 2 : 0x202;
+
+	batch[0] = entry(__HYPERVISOR_iret, 0, 0, 0);
+	batch[1] = entry(__HYPERVISOR_xen_version, XENVER_version, 0, 0);
+	__asm__ volatile("mov %%rsp, %%rbx; push %[ss]; push %%rbx; push %[flags]; push %[cs];"
+			 "lea 1f(%%rip), %%rdx; push %%rdx; push $0; push $0x111; push $0x222; push $0x333;"
+			 "syscall; mov $0, %%eax; 1: mov %%rcx, %[rcx]; mov %%r11, %[r11]"
+			 : "+a"(rax), [rcx] "=r"(rcx), [r11] "=r"(r11)
+			 : [flags] "r"(flags), [ss] "i"(FLAT_KERNEL_SS), [cs] "i"(FLAT_KERNEL_CS & ~3), "D"(batch), "S"(2ul)
+			 : "rbx", "rcx", "rdx", "r11", "memory", "cc");
+	check_eq("an iret in a batch goes where its frame says", rax, 0x333);
+	check_eq("... with its rcx", rcx, 0x111);
+	check_eq("... and r11", r11, 0x222);
+	check_eq("... and what follows in the batch is not done", batch[1].result, 0x5555);
+}
+
 static void test_refused(void)
 {
 	multicall_entry_t inner = entry(__HYPERVISOR_xen_version, XENVER_version, 0, 0);
@@ -144,6 +163,7 @@ static void test_interrupted(void)
 void guest_main(void)
 {
 	test_results();
+	test_iret();
 	test_refused();
 	test_long();
 	test_long_parts();

@@ -235,6 +235,40 @@ static void test_debug_register_moves(void **state)
 	assert_at(AT_GP);
 }
 
+/* Breaks on ports are the core's: the processor must not have them. */
+static void test_break_on_port(void **state)
+{
+	const uint64_t both = 0x400 | 2 | 2u << 16 | 3u << 18 | /* 0: 4 ports */ 8 | 1u << 20 | 7u << 22 /* 1: data */;
+
+	fake.v.arch.iopl = 3;
+	fake.v.arch.cr4 &= ~X86_CR4_DE;
+	REGS->rax = 0x60;
+	assert_true(kernel_runs("0f23c0"));
+	REGS->rax = both;
+	assert_false(kernel_runs("0f23f8")); /* dr7 without CR4.DE */
+	assert_at(AT_GP);
+	fake.v.arch.cr4 |= X86_CR4_DE;
+	assert_true(kernel_runs("0f23f8"));
+	assert_int_equal(tp_vcpu(&fake.v)->debugreg[7], both & ~2ul);
+	assert_true(kernel_runs("0f21fb"));
+	assert_int_equal(REGS->rbx, both);
+
+	assert_true(kernel_runs("e65f")); /* beside it */
+	assert_true(kernel_runs("e664"));
+	assert_false(kernel_runs("e75e")); /* 5e to 61 */
+	assert_at(AT_DB);
+	assert_int_equal(fake.v.arch.dr[6] & 0xf, 1);
+	assert_int_equal(((uint64_t *)fake_mem(REGS->rsp))[2], KERNEL_CODE + 2);
+	fake.v.arch.dr[6] &= ~0xful;
+	REGS->rdx = 0x63;
+	assert_false(kernel_runs("ec"));
+	assert_at(AT_DB);
+	fake.v.arch.cr4 &= ~X86_CR4_DE; /* what is there stays */
+	REGS->rax = both;
+	assert_false(kernel_runs("0f23f8"));
+	assert_int_equal(fake.v.arch.dr[7], both);
+}
+
 static void test_single_step(void **state)
 {
 	REGS->rflags |= X86_FL_TF;
@@ -580,6 +614,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_cli_sti), T(test_umip), T(test_not_emulated), T(test_ports), T(test_string_ports),
 		T(test_control_registers), T(test_debug_register_moves), T(test_single_step),
+		T(test_control_registers), T(test_break_on_port), T(test_single_step),
 		T(test_compat_segment), T(test_fetch_fault), T(test_msrs), T(test_hypercall_page), T(test_rdtsc),
 		T(test_cpuid_features), T(test_cpuid_xstate), T(test_xsetbv),
 		T(test_cpuid_instruction), T(test_cpuid_xen),

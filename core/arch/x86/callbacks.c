@@ -183,8 +183,7 @@ long do_iret(struct vcpu *v, struct hypercall_args *a)
 	struct cpu_user_regs *regs = &v->gate.regs;
 	struct iret_context frame;
 
-	if (a->in_multicall)
-		return -XEN_ENOSYS; /* there is nothing after an iret */
+	a->left = true;
 	if (guest_copy_from(v, &frame, regs->rsp, sizeof(frame))) {
 		domain_crash(v, "iret: cannot read the frame at stack %016lx",
 			     (unsigned long)regs->rsp);

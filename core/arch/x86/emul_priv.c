@@ -89,6 +89,17 @@ static uint64_t address_mask(const struct insn *insn)
 	return insn->addr_size == 8 ? ~UINT64_C(0) : (UINT64_C(1) << (8 * insn->addr_size)) - 1;
 }
 
+/* As retire(), of an instruction that has used @port; a single step and a break on it are one trap. */
+static bool retire_port(struct vcpu *v, const struct insn *insn, struct insn_regs *regs, uint16_t port)
+{
+	bool breaks = arch_break_on_port(v, port, io_size(insn)), stepped = v->gate.regs.rflags & X86_FL_TF;
+
+	arch_insn_retire(v, regs);
+	if (breaks && !stepped)
+		arch_inject_exception(v, X86_DB, 0, 0);
+	return true;
+}
+
 /* One element of ins or outs; a repeated one stays on the instruction until its count is out. */
 static bool string_io(struct vcpu *v, const struct insn *insn, struct insn_regs *regs)
 {
@@ -117,14 +128,11 @@ static bool string_io(struct vcpu *v, const struct insn *insn, struct insn_regs 
 		}
 	}
 	insn_write_gpr(insn, regs, reg, insn->addr_size, regs->gpr[reg] + step);
-	if (rep) {
+	if (rep)
 		insn_write_gpr(insn, regs, GPR_RCX, insn->addr_size, regs->gpr[GPR_RCX] - 1);
-		if (regs->gpr[GPR_RCX] & mask) {
-			arch_insn_retire(v, regs);
-			return true;
-		}
-	}
-	return retire(v, insn, regs);
+	if (!rep || !(regs->gpr[GPR_RCX] & mask))
+		regs->rip = insn_next_rip(insn, regs->rip);
+	return retire_port(v, insn, regs, (uint16_t)regs->gpr[GPR_RDX]);
 }
 
 static uint16_t port_of(const struct insn *insn, const struct insn_regs *regs)
@@ -141,7 +149,8 @@ static bool port_io(struct vcpu *v, const struct insn *insn, struct insn_regs *r
 
 	if (in)
 		insn_write_gpr(insn, regs, GPR_RAX, size, port_read(port, size));
-	return retire(v, insn, regs);
+	regs->rip = insn_next_rip(insn, regs->rip);
+	return retire_port(v, insn, regs, port);
 }
 
 /* A guest kernel stands for ring 1, unless it asked for the architecture's own rule. */

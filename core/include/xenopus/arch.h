@@ -162,6 +162,8 @@ bool arch_set_xcr0(struct vcpu *v, uint64_t xcr0);
  * register), -XEN_EINVAL (reserved bits), -XEN_EPERM (not allowed to guests).
  */
 int arch_set_debugreg(struct vcpu *v, unsigned nr, uint64_t value);
+/** arch_break_on_port() - is a break set on any of @size ports from @port on? Then DR6 says which, and a #DB is due. */
+bool arch_break_on_port(struct vcpu *v, unsigned port, unsigned size);
 /** arch_get_debugreg() - false when there is no register @nr. */
 bool arch_get_debugreg(struct vcpu *v, unsigned nr, uint64_t *value);
 

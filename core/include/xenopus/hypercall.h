@@ -16,6 +16,7 @@
 struct hypercall_args {
 	uint64_t arg[6]; /* rdi rsi rdx r10 r8 r9 */
 	bool in_multicall;
+	bool left; /* set by iret: all registers are others now, and take no result */
 };
 
 typedef long hypercall_fn(struct vcpu *v, struct hypercall_args *a);

@@ -139,6 +139,8 @@ mfn_t mm_alloc_domain_frame(struct domain *d);
 unsigned mm_alloc_domain_frames(struct domain *d, uint64_t max, mfn_t *first);
 /** mm_share_xen_frame() - make a heap page mappable by @d (shared_info, ...), writable or not. */
 void mm_share_xen_frame(struct domain *d, void *page, bool writable);
+/** mm_xen_frame_mapped() - does anybody have @page, which was shared with @d, in its page tables, or hold it otherwise? */
+bool mm_xen_frame_mapped(struct domain *d, void *page);
 struct domain *mm_frame_owner(mfn_t mfn);
 /** mm_reservation() - how many frames @d has, and may have. mm_set_max() - how many it may have from now on. */
 void mm_reservation(struct domain *d, uint64_t *pages, uint64_t *max);
