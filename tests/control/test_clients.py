@@ -93,6 +93,30 @@ def gone(verdict, machine):
     verdict.check(machine.verb('destroy', 'quick').returncode == 0, 'after clients that went: destroy')
 
 
+def shrinking(verdict, machine):
+    """Kernels and initrds that become shorter while they are read: refused, or read before."""
+    with open(served.WORKER, 'rb') as file:
+        kernel = file.read()
+    words = 0
+    for n in range(24):
+        what = ('kernel', 'ramdisk')[n % 2]
+        path = machine.path('shrinks')
+        with open(path, 'wb') as file:
+            file.write(kernel.ljust(8 << 20, b'\0'))
+        client = served.Client(machine)
+        request = {'name': 'shrunk', 'kernel': served.WORKER, 'memory': 32, 'cmdline': 'echo', what: path}
+        client.send(json.dumps({'jsonrpc': '2.0', 'id': 1, 'method': 'domain.create', 'params': request}).encode() + b'\n')
+        time.sleep(0.001 * (n // 2))
+        os.truncate(path, 0)
+        answer = client.message()
+        verdict.check(answer is not None, f'{what} that became shorter: no answer')
+        words += 'became shorter' in str(answer)
+        client.close()
+        machine.verb('destroy', 'shrunk')
+    print(f'files that became shorter: {words} of 24 times while they were read')
+    verdict.check(machine.verb('list').returncode == 0, 'after files that became shorter: list')
+
+
 def hanging(verdict, machine):
     """Half a message, an answer that is not read, silence: none of them holds up anybody."""
     half, silent = served.Client(machine), served.Client(machine)
@@ -273,6 +297,7 @@ def main():
         deaf_listener(verdict, machine)
         dead_domains(verdict, machine)
         gone(verdict, machine)
+        shrinking(verdict, machine)
         hanging(verdict, machine)
         fds = len(os.listdir(f'/proc/{machine.process.pid}/fd'))
         verdict.check(fds < 40, f'{fds} files are open in the end')

@@ -6,9 +6,12 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "image.h"
+#include "shrink.h"
 
 /* Load a copy that ends where its allocation ends. Was it accepted? */
 static bool survives(const uint8_t *bytes, size_t len)
@@ -166,6 +169,37 @@ static void random_setup_headers_do_no_harm(void **state)
 	g_byte_array_unref(elf);
 }
 
+/* A mapped file that becomes shorter reads as zeros from there on, and that is known; its neighbour's does not matter. */
+static void shorter_files_read_as_zeros(void **state)
+{
+	enum { SIZE = 4 * 4096 };
+	volatile char *map[2];
+	int fd[2];
+
+	for (unsigned i = 0; i < 2; i++) {
+		fd[i] = memfd_create("shrinks", 0);
+		assert_true(fd[i] >= 0);
+		for (unsigned at = 0; at < SIZE; at++)
+			assert_int_equal(write(fd[i], "x", 1), 1);
+		map[i] = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE, fd[i], 0);
+		assert_true(map[i] != MAP_FAILED);
+		shrink_watch((const char *)map[i], SIZE);
+	}
+	assert_int_equal(ftruncate(fd[0], 4097), 0);
+	assert_int_equal(map[0][4096], 'x');
+	assert_false(shrink_happened((const char *)map[0]));
+	assert_int_equal(map[0][SIZE - 1], 0);
+	assert_true(shrink_happened((const char *)map[0]));
+	assert_int_equal(map[1][SIZE - 1], 'x');
+	assert_false(shrink_happened((const char *)map[1]));
+	for (unsigned i = 0; i < 2; i++) {
+		shrink_unwatch((const char *)map[i]);
+		assert_false(shrink_happened((const char *)map[i]));
+		assert_int_equal(munmap((char *)map[i], SIZE), 0);
+		close(fd[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +207,7 @@ int main(void)
 		cmocka_unit_test(random_bits_do_no_harm),
 		cmocka_unit_test(random_words_in_headers_do_no_harm),
 		cmocka_unit_test(random_setup_headers_do_no_harm),
+		cmocka_unit_test(shorter_files_read_as_zeros),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -180,6 +180,6 @@ int cmd_run(int argc, char **argv)
 	status = run_somewhere(&r);
 	load_done(&r.load);
 	machine_free();
-	g_clear_pointer(&r.initrd, g_mapped_file_unref);
+	options_close_initrd(&r.initrd);
 	return status;
 }

@@ -72,6 +72,10 @@ static struct domain *create(struct run *r)
 
 	pack_domain(&p, &r->domain, &r->load.kernel, r->initrd);
 	d = domain_create(&p.cfg);
+	if (d && pack_shrunk(&p)) {
+		domain_destroy(d);
+		d = NULL;
+	}
 	if (!d)
 		cmd_error(STATUS_FAILED, "%s", p.error);
 	pack_free(&p);

@@ -145,6 +145,8 @@ static int make_bundle(struct run *r, uint64_t *size)
 		cmd_note("%s", p.error);
 	else if (!(good = pack_bundle(&p.cfg, r->domain.on, fd, size, &error)))
 		cmd_note("%s", error->message);
+	else if (!(good = !pack_shrunk(&p)))
+		cmd_note("%s", p.error);
 	else if (!(good = *size >> 20 <= MAX_BUNDLE_MIB))
 		cmd_note("kernel and initrd of %" G_GUINT64_FORMAT
 			 " MiB: at most %d MiB can be given to a machine "

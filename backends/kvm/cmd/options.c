@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <xenopus/domain.h>
+#include "../loader/shrink.h"
 #include "cmd.h"
 #include "options.h"
 #include <xen/sched.h>
@@ -174,6 +175,13 @@ int options_parse(int argc, char **argv, const char *summary, const GOptionEntry
 	return status ? status : check(opt, rest);
 }
 
+void options_close_initrd(GMappedFile **initrd)
+{
+	if (*initrd)
+		shrink_unwatch(g_mapped_file_get_contents(*initrd));
+	g_clear_pointer(initrd, g_mapped_file_unref);
+}
+
 gboolean options_open_initrd(const struct domain_options *opt, GMappedFile **initrd, GError **error)
 {
 	g_autoptr(GError) why = NULL;
@@ -203,5 +211,7 @@ gboolean options_open_initrd(const struct domain_options *opt, GMappedFile **ini
 			    "%s: cannot read the initrd: %s; check "
 			    "its permissions",
 			    path, why->message);
+	else
+		shrink_watch(g_mapped_file_get_contents(*initrd), g_mapped_file_get_length(*initrd));
 	return *initrd != NULL;
 }

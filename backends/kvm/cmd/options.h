@@ -56,5 +56,7 @@ int options_choose_sched(const char *word);
  */
 gboolean options_open_initrd(const struct domain_options *opt, GMappedFile **initrd,
 			     GError **error);
+/** options_close_initrd() - It is needed no more; *@initrd may be NULL. */
+void options_close_initrd(GMappedFile **initrd);
 
 #endif

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../../baremetal/bundle_format.h"
+#include "../loader/shrink.h"
 #include "pack.h"
 
 #define ALIGNMENT 4096 /* of segments and initrd */
@@ -19,6 +20,9 @@ void pack_domain(struct pack *p, const struct domain_options *opt,
 	uint64_t pages = (uint64_t)opt->memory << 8;
 
 	*p = (struct pack){
+		.kernel_name = kernel->name,
+		.kernel_file = kernel->file,
+		.initrd = initrd ? g_mapped_file_get_contents(initrd) : NULL,
 		.segments = g_new0(struct kernel_segment, kernel->nr_segments),
 		.image = {
 			.nr_segments = kernel->nr_segments,
@@ -49,6 +53,17 @@ void pack_domain(struct pack *p, const struct domain_options *opt,
 	p->cfg.kernel = &p->image;
 	p->cfg.error = p->error;
 	p->cfg.error_size = sizeof(p->error);
+}
+
+bool pack_shrunk(struct pack *p)
+{
+	bool kernel = shrink_happened(p->kernel_file);
+
+	if (!kernel && !shrink_happened(p->initrd))
+		return false;
+	g_snprintf(p->error, sizeof(p->error), "%s became shorter while it was read; give it when it is complete",
+		   kernel ? p->kernel_name : "the initrd");
+	return true;
 }
 
 void pack_free(struct pack *p)

@@ -18,6 +18,8 @@ struct pack {
 	struct domain_config cfg;
 	struct kernel_image image;
 	struct kernel_segment *segments;
+	const char *kernel_name;
+	const void *kernel_file, *initrd; /* mapped, or NULL */
 	char error[256];
 };
 
@@ -29,6 +31,8 @@ struct pack {
 void pack_domain(struct pack *p, const struct domain_options *opt,
 		 const struct loader_kernel *kernel, GMappedFile *initrd);
 void pack_free(struct pack *p);
+/** pack_shrunk() - Was one of the files too short, when what it points to was read? Then p->error says so. */
+bool pack_shrunk(struct pack *p);
 
 /**
  * pack_bundle() - Write the boot bundle of one domain.

@@ -158,7 +158,7 @@ static void creation_free(struct creation *c)
 {
 	guest_unref(c->g);
 	shelf_put(c->kernel);
-	g_clear_pointer(&c->initrd, g_mapped_file_unref);
+	options_close_initrd(&c->initrd);
 	g_free(c->opt.kernel);
 	g_free(c->opt.initrd);
 	g_free(c->opt.name);
@@ -202,6 +202,10 @@ static void build_in_core(void *data)
 	struct guest *g = b->c->g;
 	struct domain *d = domain_create(&b->pack.cfg);
 
+	if (d && pack_shrunk(&b->pack)) {
+		domain_destroy(d);
+		d = NULL;
+	}
 	if (!d) {
 		b->failed = true;
 		return;

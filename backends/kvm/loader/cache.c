@@ -13,6 +13,7 @@
 #include "cache.h"
 #include "cache_dir.h"
 #include "internal.h"
+#include "shrink.h"
 
 #define CACHE_MAGIC "xenopus-kernel1" /* 16 bytes with its NUL */
 #define HEADER_SIZE 4096
@@ -85,6 +86,7 @@ static bool take_entry(int fd, struct loader_kernel *k, const char *key)
 	map = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (map == MAP_FAILED)
 		return false;
+	shrink_watch(map, len);
 	madvise(map, len, MADV_WILLNEED);
 	memcpy(&h, map, sizeof(h));
 	k->file = map;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "internal.h"
+#include "shrink.h"
 
 GQuark loader_error_quark(void)
 {
@@ -40,12 +41,20 @@ char *loader_printable(const uint8_t *bytes, size_t len)
 	return s;
 }
 
+static void unmap_file(struct loader_kernel *k)
+{
+	shrink_unwatch(k->file);
+	if (k->file)
+		munmap(k->file, k->file_len);
+	k->file = NULL;
+	k->file_len = 0;
+}
+
 void loader_free(struct loader_kernel *k)
 {
 	if (k->unpacked)
 		munmap(k->unpacked, k->unpacked_len);
-	if (k->file)
-		munmap(k->file, k->file_len);
+	unmap_file(k);
 	g_free(k->segments);
 	g_free(k->notes.features);
 	g_free(k->notes.guest_os);
@@ -88,6 +97,8 @@ bool loader_map_file(struct loader_kernel *k, const char *path, struct stat *exa
 			k->file = NULL;
 			loader_fail(k, err, LOADER_ERROR_FILE, "cannot map the kernel: %s; is it a vmlinuz or vmlinux?",
 				    g_strerror(errno));
+		} else {
+			shrink_watch(k->file, k->file_len);
 		}
 	}
 	close(fd);
@@ -98,16 +109,21 @@ bool loader_map_file(struct loader_kernel *k, const char *path, struct stat *exa
 
 bool loader_unpack(struct loader_kernel *k, GError **err)
 {
-	if (!loader_find_image(k, k->file, k->file_len, err) || !loader_parse_elf(k, err)) {
+	bool good = loader_find_image(k, k->file, k->file_len, err) && loader_parse_elf(k, err);
+
+	/* Whatever else seemed wrong with it. */
+	if (shrink_happened(k->file)) {
+		g_clear_error(err);
+		good = loader_fail(k, err, LOADER_ERROR_TRUNCATED,
+				   "became shorter while it was read; give it when it is complete");
+	}
+	if (!good) {
 		loader_free(k);
 		return false;
 	}
 	/* A compressed file has done its part; only its unpacked image is pointed into. */
-	if (k->unpacked) {
-		munmap(k->file, k->file_len);
-		k->file = NULL;
-		k->file_len = 0;
-	}
+	if (k->unpacked)
+		unmap_file(k);
 	return true;
 }
 
