@@ -6,6 +6,7 @@ usage: test_docs.py CASE, one of: man_page, options, verbs, probe, links, names
 """
 
 import glob
+import itertools
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ import boot  # noqa: E402
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MAN_PAGE = os.path.join(TREE, 'man/xenopus.1')
+MAN_PAGES = sorted(glob.glob(os.path.join(TREE, 'man/*.1')))
 
 
 def documents():
@@ -34,30 +36,37 @@ def man_page():
         print('skipped: there is no man; tools/check installs it')
         sys.exit(77)
     wrong = []
-    for width in ('60', '80', '132'):
-        done = subprocess.run(['man', '--warnings', '-E', 'UTF-8', '-l', '-Tutf8', '-Z', MAN_PAGE],
+    for page, width in itertools.product(MAN_PAGES, ('60', '80', '132')):
+        done = subprocess.run(['man', '--warnings', '-E', 'UTF-8', '-l', '-Tutf8', '-Z', page],
                               env=dict(os.environ, LC_ALL='C.UTF-8', MANWIDTH=width, MANROFFSEQ=''),
                               capture_output=True, check=False)
-        wrong += [f'width {width}: {line}' for line in done.stderr.decode().splitlines()]
+        where = f'{os.path.basename(page)}, width {width}'
+        wrong += [f'{where}: {line}' for line in done.stderr.decode().splitlines()]
         if done.returncode:
-            wrong.append(f'width {width}: status {done.returncode}')
+            wrong.append(f'{where}: status {done.returncode}')
         if b'xenopus' not in done.stdout:
-            wrong.append(f'width {width}: no page came out')
+            wrong.append(f'{where}: no page came out')
     return wrong
 
 
 def options():
-    """The man page describes exactly the options that the program has."""
-    done = subprocess.run([os.environ['XENOPUS'], 'run', '--help'], capture_output=True, check=True)
-    has = set(re.findall(r'(?<![\w-])(--?[a-z][a-z-]*)', done.stdout.decode()))
-    section = re.search(r'^\.SH OPTIONS\n(.*?)^\.SH', text_of(MAN_PAGE), re.S | re.M)[1]
-    told = set()
-    for line in re.findall(r'^\.TP\n(.*)$', section, re.M):
-        told |= set(re.findall(r'(?<![\w-])(--?[a-z][a-z-]*)', line.replace('\\-', '-')))
-    if not has:
-        return ['--help shows no options']
-    return [f'{option} is not in the man page' for option in sorted(has - told)] + \
-        [f'{option} is in the man page only' for option in sorted(told - has)]
+    """The man pages describe exactly the options that the programs have."""
+    wrong = []
+    for page in MAN_PAGES:
+        name = os.path.basename(page).removesuffix('.1')
+        command = {'xenopus': ['XENOPUS', 'run'], 'xenopus-bundle': ['XENOPUS_BUNDLE'],
+                   'xenopus-bundle-join': ['XENOPUS_BUNDLE_JOIN']}[name]
+        done = subprocess.run([os.environ[command[0]], *command[1:], '--help'], capture_output=True, check=True)
+        has = set(re.findall(r'(?<![\w-])(--?[a-z][a-z-]*)', done.stdout.decode()))
+        section = re.search(r'^\.SH OPTIONS\n(.*?)^\.SH', text_of(page), re.S | re.M)[1]
+        told = set()
+        for line in re.findall(r'^\.TP\n(.*)$', section, re.M):
+            told |= set(re.findall(r'(?<![\w-])(--?[a-z][a-z-]*)', line.replace('\\-', '-')))
+        if not has:
+            wrong.append(f'{name}: --help shows no options')
+        wrong += [f'{name}: {option} is not in the man page' for option in sorted(has - told)] + \
+            [f'{name}: {option} is in the man page only' for option in sorted(told - has)]
+    return wrong
 
 
 def help_of(*words):
