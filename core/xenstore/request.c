@@ -119,17 +119,28 @@ static int lookup(const struct domain_store *c, const struct xs_view *view, cons
 	return xs_tree_missing(view->root, path) ? -XEN_ENOENT : 0;
 }
 
-/* May @c own @more nodes beyond those it has in @view? */
-static bool quota_nodes(const struct domain_store *c, const struct xs_view *view, unsigned more)
+/* May what @c owns weigh @more than it does in @view? */
+static bool quota_nodes(const struct domain_store *c, const struct xs_view *view, long more)
 {
 	long have = c->nodes;
 
-	if (c->privileged)
+	if (c->privileged || more <= 0)
 		return true;
 	for (unsigned i = 0; i < view->nr_deltas; i++)
 		if (view->delta[i].id == c->id)
 			have += view->delta[i].nodes;
-	return have + (long)more <= (long)XS_QUOTA_NODES;
+	return have + more <= (long)XS_QUOTA_NODES;
+}
+
+/* How much heavier is what @c owns with a value of @len bytes at @path? What another owns, that one has let it write to. */
+static long write_growth(const struct domain_store *c, const struct xs_view *view, const char *path, uint32_t len)
+{
+	unsigned missing = xs_tree_missing(view->root, path);
+	const struct xs_node *n = xs_tree_nearest(view->root, path);
+
+	if (missing)
+		return missing + len / XS_WEIGHS_AS_NODE;
+	return n->perms.perm[0].id == c->id ? xs_value_growth(n, len) : 0;
 }
 
 static domid_t new_owner(const struct domain_store *c)
@@ -232,13 +243,13 @@ static int rq_write(struct domain_store *c, struct xs_view *view, const char *pa
 		return rc;
 	if (!c->privileged && rest.len > XS_QUOTA_VALUE)
 		return -XEN_ENOSPC;
-	if (!quota_nodes(c, view, missing))
+	if (!quota_nodes(c, view, write_growth(c, view, path, rest.len)))
 		return -XEN_ENOSPC;
 
 	n = xs_tree_make(view, path, new_owner(c));
 	if (!n)
 		return -XEN_ENOMEM;
-	rc = xs_node_set_value(n, rest.p, rest.len);
+	rc = xs_node_set_value(view, n, rest.p, rest.len);
 	if (rc) {
 		/* Memory ran out between the two steps: undo the first. */
 		if (missing)

@@ -88,7 +88,18 @@ static bool reserve_child(struct xs_node *n)
 	return true;
 }
 
-int xs_node_set_value(struct xs_node *n, const char *value, uint32_t len)
+static unsigned weight_of(uint32_t value_len)
+{
+	return 1 + value_len / XS_WEIGHS_AS_NODE;
+}
+
+unsigned xs_node_weight(const struct xs_node *n)
+{
+	return weight_of(n->value_len);
+}
+
+/* The value, and nothing about who pays for it. */
+static int set_value(struct xs_node *n, const char *value, uint32_t len)
 {
 	char *copy = NULL;
 
@@ -105,6 +116,20 @@ int xs_node_set_value(struct xs_node *n, const char *value, uint32_t len)
 	return 0;
 }
 
+int xs_node_set_value(struct xs_view *view, struct xs_node *n, const char *value, uint32_t len)
+{
+	int more = xs_value_growth(n, len), rc = set_value(n, value, len);
+
+	if (!rc && more)
+		xs_view_delta(view, n->perms.perm[0].id, more);
+	return rc;
+}
+
+int xs_value_growth(const struct xs_node *n, uint32_t len)
+{
+	return (int)weight_of(len) - (int)xs_node_weight(n);
+}
+
 /* A copy that shares the children. It keeps the generation: copying is no change. */
 static struct xs_node *node_copy(const struct xs_node *n)
 {
@@ -113,7 +138,7 @@ static struct xs_node *node_copy(const struct xs_node *n)
 	if (!c)
 		return NULL;
 	c->perms = n->perms;
-	if (xs_node_set_value(c, n->value, n->value_len))
+	if (set_value(c, n->value, n->value_len))
 		goto fail;
 	if (n->nr_children) {
 		c->children = heap_alloc(n->nr_children * sizeof(struct xs_node *));
@@ -328,8 +353,8 @@ int xs_tree_set_perms(struct xs_view *view, const char *path, const struct xs_pe
 	if (!n)
 		return -XEN_ENOMEM;
 	if (n->perms.perm[0].id != perms->perm[0].id) {
-		xs_view_delta(view, n->perms.perm[0].id, -1);
-		xs_view_delta(view, perms->perm[0].id, 1);
+		xs_view_delta(view, n->perms.perm[0].id, -(int)xs_node_weight(n));
+		xs_view_delta(view, perms->perm[0].id, (int)xs_node_weight(n));
 	}
 	n->perms = *perms;
 	n->generation = ++generation;
@@ -338,7 +363,7 @@ int xs_tree_set_perms(struct xs_view *view, const char *path, const struct xs_pe
 
 static void forget_subtree(struct xs_view *view, const struct xs_node *n)
 {
-	xs_view_delta(view, n->perms.perm[0].id, -1);
+	xs_view_delta(view, n->perms.perm[0].id, -(int)xs_node_weight(n));
 	for (unsigned i = 0; i < n->nr_children; i++)
 		forget_subtree(view, n->children[i]);
 }
@@ -373,7 +398,7 @@ int xs_tree_remove(struct xs_view *view, const char *path)
 
 unsigned xs_tree_count(const struct xs_node *root, domid_t id)
 {
-	unsigned n = root->perms.perm[0].id == id;
+	unsigned n = root->perms.perm[0].id == id ? xs_node_weight(root) : 0;
 
 	for (unsigned i = 0; i < root->nr_children; i++)
 		n += xs_tree_count(root->children[i], id);
@@ -403,8 +428,8 @@ static int disown(struct xs_view *view, struct xs_node **ref, domid_t id)
 		return -XEN_ENOMEM;
 	if (n->perms.perm[0].id == id) {
 		n->perms.perm[0].id = 0;
-		xs_view_delta(view, id, -1);
-		xs_view_delta(view, 0, 1);
+		xs_view_delta(view, id, -(int)xs_node_weight(n));
+		xs_view_delta(view, 0, (int)xs_node_weight(n));
 	}
 	for (unsigned i = 1; i < n->perms.nr; i++)
 		if (n->perms.perm[i].id != id)

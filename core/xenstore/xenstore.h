@@ -26,6 +26,7 @@
 
 /* What one domain may have; the core may have all it wants. */
 #define XS_QUOTA_NODES	      1000u
+#define XS_WEIGHS_AS_NODE     256u /* bytes of a value that count as one node more */
 #define XS_QUOTA_WATCHES      128u
 #define XS_QUOTA_TRANSACTIONS 10u
 #define XS_QUOTA_VALUE	      2048u
@@ -67,7 +68,7 @@ struct xs_node {
 #define XS_VIEW_OWNERS 8
 
 /**
- * struct xs_view - a tree and by how much it differs in every owner's number of nodes from what the
+ * struct xs_view - a tree and by how much it differs in the weight of every owner's nodes from what the
  * owners' accounts say. @recount: too many owners, count anew.
  */
 struct xs_view {
@@ -103,8 +104,12 @@ struct xs_node *xs_tree_make(struct xs_view *view, const char *path, domid_t own
  * xs_tree_own() - the existing node at @path, for changing; NULL when out of memory (or not there).
  */
 struct xs_node *xs_tree_own(struct xs_view *view, const char *path);
+/** xs_node_weight() - as how many nodes @n counts: one, and more for a long value. */
+unsigned xs_node_weight(const struct xs_node *n);
+/** xs_value_growth() - how much more it would weigh with a value of @len bytes; may be negative. */
+int xs_value_growth(const struct xs_node *n, uint32_t len);
 /** xs_node_set_value() - 0 or -XEN_ENOMEM. @n must come from xs_tree_make() or _own(). */
-int xs_node_set_value(struct xs_node *n, const char *value, uint32_t len);
+int xs_node_set_value(struct xs_view *view, struct xs_node *n, const char *value, uint32_t len);
 /** xs_tree_set_perms() - 0 or -errno. */
 int xs_tree_set_perms(struct xs_view *view, const char *path, const struct xs_perms *perms);
 /**
@@ -112,11 +117,11 @@ int xs_tree_set_perms(struct xs_view *view, const char *path, const struct xs_pe
  * root).
  */
 int xs_tree_remove(struct xs_view *view, const char *path);
-/** xs_tree_count() - nodes owned by @id in the tree. */
+/** xs_tree_count() - what the nodes owned by @id in the tree weigh. */
 unsigned xs_tree_count(const struct xs_node *root, domid_t id);
 /** xs_tree_disown() - as domain @id ends: its remaining nodes become the core's, its rights end. */
 int xs_tree_disown(struct xs_view *view, domid_t id);
-/** xs_view_delta() - account @nodes more (or less) nodes owned by @id. */
+/** xs_view_delta() - account @nodes more (or less) nodes owned by @id, by their weight. */
 void xs_view_delta(struct xs_view *view, domid_t id, int nodes);
 
 /* ---- store.c ---- */
@@ -137,7 +142,7 @@ struct xs_message {
 
 /**
  * struct domain_store - a connection: a domain's (d->store), or the core's own.
- * @nodes: in the common tree, owned by this domain
+ * @nodes: what those in the common tree that this domain owns weigh
  * @asked, @hears: the last change of which it was asked whether this domain may hear of it, and the answer
  * @in: the request being received, @in_len bytes of it
  */

@@ -13,6 +13,7 @@
 
 #include "storeclient.h"
 #include "xenopus/io.h"
+#include "../../core/mm/frame.h"
 #include "../../core/xenstore/xenstore.h"
 
 static struct store_client a, b; /* domains 1 and 2 */
@@ -306,6 +307,50 @@ static void transactions(void **state)
 	assert_true(sc_is(&a, "EINVAL"));
 }
 
+/*
+ * Long values count as more nodes; what is made short again, or removed, does not. So old ones, which open transactions
+ * keep, cannot be much either.
+ */
+static void weight_of_values(void **state)
+{
+	unsigned before = a.d->store->nodes, made = 0;
+	uint64_t free_frames = buddy_free_frames();
+	char path[32], value[2001];
+
+	memset(value, 'v', 2000);
+	value[2000] = '\0';
+	for (; made < 1000; made++) {
+		snprintf(path, sizeof(path), "data/n%u", made);
+		if (!sc_write(&a, 0, path, value))
+			break;
+	}
+	assert_true(sc_is(&a, "ENOSPC"));
+	assert_int_equal(made, (XS_QUOTA_NODES - before) / 8);
+	assert_int_equal(a.d->store->nodes, before + 8 * made);
+	assert_true(sc_write(&a, 0, "data/n0", "short"));
+	assert_int_equal(a.d->store->nodes, before + 8 * made - 7);
+	assert_true(sc_write(&a, 0, "data/n0", value));
+	assert_true(sc_write(&a, 0, "data/n0", value)); /* no heavier */
+	assert_int_equal(xs_audit(), 0);
+	assert_true(sc_path(&a, XS_RM, 0, "data/n1"));
+	assert_true(sc_path(&a, XS_RM, 0, "data/n2"));
+	assert_int_equal(a.d->store->nodes, before + 8 * (made - 2));
+	value[255] = '\0';
+	assert_true(sc_write(&a, 0, "data/n3", value));
+	assert_int_equal(a.d->store->nodes, before + 8 * (made - 3) + 1);
+	assert_int_equal(xs_audit(), 0);
+
+	value[255] = 'v';
+	for (unsigned t = 0; t < XS_QUOTA_TRANSACTIONS; t++) {
+		assert_true(sc_begin(&a) != 0);
+		for (unsigned i = 4; i < made; i++) {
+			snprintf(path, sizeof(path), "data/n%u", i);
+			assert_true(sc_write(&a, 0, path, value));
+		}
+	}
+	assert_in_range(free_frames - buddy_free_frames(), XS_QUOTA_TRANSACTIONS * (made - 4), 1600);
+}
+
 static void quotas(void **state)
 {
 	static char big[XS_QUOTA_VALUE + 2];
@@ -325,7 +370,7 @@ static void quotas(void **state)
 		assert_true(made < 5000);
 	}
 	assert_true(sc_is(&a, "ENOSPC"));
-	assert_int_equal(made, XS_QUOTA_NODES - nodes_before - 1);
+	assert_int_equal(made, XS_QUOTA_NODES - nodes_before - 1 - XS_QUOTA_VALUE / XS_WEIGHS_AS_NODE);
 	assert_true(sc_write(&b, 0, "data/n", "")); /* nobody else suffers */
 	assert_true(sc_path(&a, XS_RM, 0, "data/n0"));
 	assert_true(sc_write(&a, 0, path, ""));
@@ -416,6 +461,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(watches_keep_secrets, start, stop),
 		cmocka_unit_test_setup_teardown(transactions, start, stop),
 		cmocka_unit_test_setup_teardown(quotas, start, stop),
+		cmocka_unit_test_setup_teardown(weight_of_values, start, stop),
 		cmocka_unit_test_setup_teardown(end_of_a_domain, start, stop),
 	};
 
