@@ -8,6 +8,7 @@ machine_config, churn, sparse, ending
 
 import json
 import os
+import signal
 import re
 import subprocess
 import sys
@@ -476,6 +477,35 @@ def churn(verdict):
         verdict.check(machine.end() == 0, 'the machine did not end well')
 
 
+def storms(verdict):
+    """Guests that do random hypercalls on all their virtual CPUs, destroyed in the middle of it: nothing is left of them.
+    XENOPUS_STORMS: how many (24)."""
+    with served.Machine(memory=256, options=['--pcpus', '2']) as machine:
+        client = served.Client(machine)
+
+        def free():
+            return client.call('machine.info')['result']['free_memory_kib']
+
+        def turn(n):
+            answer = client.call('domain.create', name='storm', kernel=os.environ['XENOPUS_STORM'], memory=16, vcpus=1 + n % 4,
+                                 cmdline=f'seed={n} rounds=100000000', on_reboot='destroy', on_crash='destroy')
+            verdict.check('result' in answer, f'storm {n}: {answer}')
+            time.sleep(0.03 * (n % 6))
+            if n % 5 == 4:
+                client.call('domain.pause', domain='storm')
+            answer = client.call('domain.destroy', domain='storm')
+            # One may have ended itself.
+            verdict.check(answer.get('result') is True or answer['error']['code'] == 2, f'storm {n}: {answer}')
+            verdict.check('audit: 0 violations' in machine.verb('debug-keys', 'A').out, f'storm {n}: audit')
+
+        for n in range(4):
+            turn(n)
+        before = free()
+        for n in range(4, 4 + int(os.environ.get('XENOPUS_STORMS', '24'))):
+            turn(n)
+        verdict.check(free() >= before - 64, f'{before - free()} KiB of the machine are lost')
+
+
 def sparse(verdict):
     """A machine takes what its domains have touched, however often they are made: frames that nobody touched are not
     cleared for the next."""
@@ -532,6 +562,16 @@ def ending(verdict):
         subprocess.run([boot.xenopus(), 'console', '--socket', machine.socket, 'keep'], input=b'end\n',
                        capture_output=True, timeout=60, check=False)
         verdict.check(machine.process.wait(60) == 0, 'the end waits for a domain that is kept')
+    # As soon as the socket is there.
+    for n in range(10):
+        machine = served.Machine(memory=32)
+        deadline = time.monotonic() + 30
+        while not os.path.exists(machine.socket) and time.monotonic() < deadline:
+            pass
+        machine.process.send_signal(signal.SIGINT if n % 2 else signal.SIGTERM)
+        with machine:
+            verdict.check(machine.process.wait(30) == 0, f'a signal at the start: status {machine.process.returncode}')
+            verdict.check(not os.path.exists(machine.socket), 'a signal at the start: the socket is still there')
     # While a domain is being made, and while core files are being written.
     for n in range(4):
         with served.Machine() as machine:

@@ -135,16 +135,21 @@ static void stop_core(void *unused)
 	core_stop();
 }
 
-static void serve(void)
+/* Before anybody can see the socket; the loop hears of those that come before it runs. */
+static void expect_signals(void)
 {
-	static const struct guest_hooks hooks = { .event = methods_event };
-
 	loop = g_main_loop_new(NULL, FALSE);
-	guests_init(&hooks, opt.crash_dir);
 	signal(SIGPIPE, SIG_IGN);
 	g_unix_signal_add(SIGINT, on_signal, NULL);
 	g_unix_signal_add(SIGTERM, on_signal, NULL);
 	g_unix_signal_add(SIGHUP, on_signal, NULL);
+}
+
+static void serve(void)
+{
+	static const struct guest_hooks hooks = { .event = methods_event };
+
+	guests_init(&hooks, opt.crash_dir);
 	cpus_start();
 	fprintf(stderr, "xenopus: serving a machine of %d MiB at %s\n", opt.memory, opt.socket);
 	g_main_loop_run(loop);
@@ -152,7 +157,6 @@ static void serve(void)
 	home_post(stop_core, NULL);
 	cpus_join();
 	guests_free();
-	g_main_loop_unref(loop);
 }
 
 /* A file descriptor for each client, viewer and virtual CPU. */
@@ -176,6 +180,7 @@ int cmd_serve(int argc, char **argv)
 	if (status)
 		return status;
 	allow_many_files();
+	expect_signals();
 	if (!machine_open(opt.kvm ? opt.kvm : "/dev/kvm", &error) ||
 	    !machine_init((uint64_t)opt.memory << (20 - PAGE_SHIFT),
 			  opt.pcpus ? (unsigned)opt.pcpus : machine_host_cpus(), &error)) {
@@ -192,5 +197,6 @@ int cmd_serve(int argc, char **argv)
 		serve();
 	}
 	machine_free();
+	g_main_loop_unref(loop);
 	return status;
 }
