@@ -31,7 +31,9 @@
 
 #define FLAGS (PTE_P | PTE_US | PTE_A | PTE_D)
 
-static unsigned rounds, done_well[8];
+#define LINES	100u /* of what is looked at meanwhile */
+
+static unsigned rounds, done_well[8], lines;
 static _Thread_local uint64_t seed;
 
 static unsigned roll(unsigned n)
@@ -187,7 +189,8 @@ static void guest(struct vcpu *v, struct trap *t)
 	t->cause = TRAP_KICK;
 	if (deeds[deed](v) == 0)
 		__atomic_fetch_add(&done_well[deed], 1, __ATOMIC_RELAXED);
-	if (__atomic_add_fetch(&rounds, 1, __ATOMIC_RELAXED) == ROUNDS)
+	/* CPU 0 may have had no time to look yet. */
+	if (__atomic_add_fetch(&rounds, 1, __ATOMIC_RELAXED) >= ROUNDS && __atomic_load_n(&lines, __ATOMIC_RELAXED) >= LINES)
 		core_stop();
 }
 
@@ -202,11 +205,9 @@ static void idle(void)
 	sched_yield();
 }
 
-static unsigned lines;
-
 static void one_more(void *opaque, const char *text)
 {
-	lines++;
+	__atomic_fetch_add(&lines, 1, __ATOMIC_RELAXED);
 }
 
 /* On CPU 0 somebody asks now and then what all of them are doing. */
@@ -255,9 +256,8 @@ static void hypercalls_of_many(void **state)
 	for (unsigned i = 0; i < PCPUS; i++)
 		pthread_join(thread[i], NULL);
 	tp.threaded = false;
-	assert_in_range(lines, 100, ~0u);
 	for (unsigned i = 0; i < ARRAY_SIZE(done_well); i++)
-		assert_in_range(done_well[i], 100, ROUNDS);
+		assert_in_range(done_well[i], 100, ~0u);
 	for (unsigned i = 0; i < DOMAINS; i++) {
 		assert_int_equal(d[i]->state, DOM_RUNNING);
 		assert_int_equal(d[i]->mm.tot_pages, pages[i]);
