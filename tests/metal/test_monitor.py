@@ -76,7 +76,11 @@ def row(name, state, number=r'\d+', mem=r'\d+', vcpus=1):
 
 def looks(t):
     # On a busy machine the last one may still be about to wait.
-    t.command('list', LIST, *(row(name, '[r-][b-]----', i + 1, 16) for i, name in enumerate(('one', 'two', 'three'))))
+    for _ in range(100):
+        t.command('list', LIST)
+        if t.machine.wait_for(r'^three +3 +16 +1 +(\S+)')[1] == '-b----':
+            break
+    t.command('list', LIST, row('one', '-b----', 1, 16), row('two', '-b----', 2, 16), row('three', '-b----', 3, 16))
     t.command('list two', LIST, row('two', '-b----', 2, 16))
     t.command('list 3', LIST, row('three', '-b----', 3, 16))
     t.command('vcpu-list', r'^Name +ID +VCPU +CPU State +Time\(s\) Affinity \(Hard / Soft\)$',
