@@ -32,7 +32,7 @@ static void on_fatal(int sig)
 /* Only there when a sanitizer is. */
 void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
 
-static void catch_fatal(void)
+void tty_catch_fatal(void)
 {
 	static const int fatal[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGQUIT };
 	struct sigaction sa, old;
@@ -60,7 +60,7 @@ bool tty_raw(int fd)
 	t = saved;
 	cfmakeraw(&t);
 	atexit(tty_restore);
-	catch_fatal();
+	tty_catch_fatal();
 	atomic_store(&is_raw, true);
 	tcsetattr(fd, TCSANOW, &t);
 	return true;

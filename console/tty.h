@@ -14,6 +14,9 @@
  */
 bool tty_raw(int fd);
 
+/** tty_catch_fatal() - the part of tty_raw() about fatal signals, for who has other handlers to put in front of it. */
+void tty_catch_fatal(void);
+
 /** tty_restore() - give the terminal back. Async-signal-safe, idempotent. */
 void tty_restore(void);
 

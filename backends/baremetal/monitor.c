@@ -21,7 +21,7 @@ static const struct verb {
 	{ "create", "NAME", "start a domain again from its boot bundle (with keep-bundles)", 1, 1, verb_create },
 	{ "debug-keys", "KEYS", "what each of the hypervisor's keys answers; h lists them", 1, 1, verb_debug_keys },
 	{ "destroy", "DOMAIN", "end it at once", 1, 1, verb_destroy },
-	{ "dmesg", "", "the hypervisor's log", 0, 0, verb_dmesg },
+	{ "dmesg", "[-c]", "the hypervisor's log; -c: and clear it", 0, 1, verb_dmesg },
 	{ "domid", "NAME", "the id of the domain with this name", 1, 1, verb_domid },
 	{ "domname", "ID", "the name of the domain with this id", 1, 1, verb_domname },
 	{ "dump-core", "DOMAIN [FILE]", "not here: there is nothing to write a core file to", 0, 2, verb_dump_core },

@@ -123,8 +123,14 @@ void verb_dmesg(const struct said *s)
 	uint64_t from = 0;
 	char line[320];
 
+	if (s->n && xstrcmp(s->arg[0], "-c") && xstrcmp(s->arg[0], "--clear")) {
+		answer("dmesg has no option %s", s->arg[0]);
+		return;
+	}
 	while (log_ring_line(&from, line, sizeof(line)))
 		answer_line(NULL, line);
+	if (s->n)
+		log_ring_clear(from);
 }
 
 /* Since somebody last looked; the first time since it was started. */

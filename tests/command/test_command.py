@@ -178,13 +178,31 @@ def config(verdict):
             if boot.home() == 'metal':
                 verdict.check(f'for {words[1]} of domain' in text, 'not the memory')
                 verdict.check(f'domain {words[0]} stopped' in text, 'not the name')
-        write(*good, 'on_reboot = "restart"', 'frobnicate = 7')
+        write(*good, 'on_poweroff = "destroy"' if boot.home() == 'metal' else 'on_poweroff = "restart"', 'frobnicate = 7')
         done = start([path])
         lines = [line for line in done.stderr.decode().splitlines() if line.startswith('xenopus: ')]
         print(*lines, sep='\n')
-        verdict.check(done.returncode == 0 and len(lines) == 2, 'not a line for each key without effect')
+        verdict.check(done.returncode == 0 and len(lines) == (1 if boot.home() == 'metal' else 2), 'not a line for each key without effect')
         verdict.check(any(':7: frobnicate' in line for line in lines), 'an unknown key')
-        verdict.check(any('on_reboot' in line and 'create' in line for line in lines), 'a key for create')
+        if boot.home() == 'kvm':
+            verdict.check(any('on_poweroff' in line and 'create' in line for line in lines), 'a key for create')
+        if boot.home() == 'metal':
+            write(*good, 'on_poweroff = "coredump-restart"')
+            refused(verdict, 'a core file where there is no disk', [path], 2, 'on-poweroff', 'no disk')
+            write(*good, 'on_poweroff = "preserve"')
+            with subprocess.Popen([boot.xenopus(), 'run', '--home=metal', path], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as kept:
+                said = b''
+                while b' 0 failed' not in said:
+                    piece = os.read(kept.stdout.fileno(), 65536)
+                    if not piece:
+                        break
+                    said += piece
+                time.sleep(3)
+                verdict.check(kept.poll() is None, 'on_poweroff of the file has no effect')
+                kept.terminate()
+                kept.terminate()
+                verdict.check(kept.wait(30) == 128 + 15, f'status {kept.returncode} after two signals')
         write(*good, 'builder = "hvm"')
         refused(verdict, 'a key that cannot work', [path], 1, f'{path}:6:', 'builder')
         write(good[1])

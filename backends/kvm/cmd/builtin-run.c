@@ -9,6 +9,7 @@
 #include <xenopus/lib.h>
 #include <xenopus/mm.h>
 #include <xenopus/sched.h>
+#include "../../../console/tty.h"
 #include "../machine.h"
 #include "cmd.h"
 #include "run.h"
@@ -129,11 +130,15 @@ static int run_somewhere(struct run *r)
 	if (machine_open(opt.kvm ? opt.kvm : "/dev/kvm", &error)) {
 		const char *given = options_actions_given(&r->domain);
 
-		return given ? cmd_error(STATUS_USAGE,
+		if (given)
+			return cmd_error(STATUS_USAGE,
 					 "%s is for --home=metal: here a domain that stops is gone; "
 					 "'xenopus create' has more",
-					 given) :
-			       run_hosted(r);
+					 given);
+		if (memchr(r->domain.on_of_file, true, sizeof(r->domain.on_of_file)))
+			cmd_note("what the file says of stopping (on_poweroff, ...) is for 'xenopus create' and "
+				 "--home=metal: here a domain that stops is gone");
+		return run_hosted(r);
 	}
 	if (opt.home || opt.kvm)
 		return cmd_error(STATUS_FAILED, "%s", error->message);
@@ -174,6 +179,7 @@ int cmd_run(int argc, char **argv)
 	r.gdb_port = opt.gdb;
 	r.pcpus = opt.pcpus ? (unsigned)opt.pcpus :
 			      MIN((unsigned)r.domain.vcpus, machine_host_cpus());
+	tty_catch_fatal(); /* before the files are opened: their loader has a use for SIGBUS, too */
 	if (!options_open_initrd(&r.domain, &r.initrd, &error))
 		return cmd_error(STATUS_FAILED, "%s", error->message);
 	load_start(&r.load, r.domain.kernel, !opt.no_cache);

@@ -90,7 +90,7 @@ int options_check_actions(const struct domain_options *opt)
 const char *options_actions_given(const struct domain_options *opt)
 {
 	for (unsigned i = 0; i < STOP_REASONS; i++)
-		if (opt->on[i] >= 0)
+		if (opt->on[i] >= 0 && !opt->on_of_file[i])
 			return action_options[i];
 	return NULL;
 }

@@ -18,6 +18,7 @@ struct domain_options {
 	char *kernel, *initrd, *name, *cmdline;
 	gint memory, vcpus;
 	int on[STOP_REASONS]; /* enum stop_action by SHUTDOWN_*; -1: not given */
+	bool on_of_file[STOP_REASONS]; /* not an option, but a configuration file said so */
 };
 
 /** options_log_levels - the words for enum log_level, in its order, NULL behind the last. */
@@ -39,7 +40,7 @@ int options_parse(int argc, char **argv, const char *summary, const GOptionEntry
  * options_parse(). */
 int options_check_actions(const struct domain_options *opt);
 
-/** options_actions_given() - the first of the four that was, as it is typed; NULL: none. */
+/** options_actions_given() - the first of the four that was, as it is typed; NULL: none, but a file may say what. */
 const char *options_actions_given(const struct domain_options *opt);
 
 /** options_complete() - Fill in what was not given, and check numbers; @max_memory in MiB. Returns

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* `xenopus run FILE.cfg`: what xl.cfg(5) says of a domain, in place of options that are not given.
  */
+#include <xenopus/types.h>
+#include <xen/sched.h>
+
 #include "cmd.h"
 #include "run.h"
 #include "xlcfg.h"
@@ -14,6 +17,16 @@ static void take_string(JsonObject *params, const char *key, char **to)
 {
 	if (json_object_has_member(params, key) && !*to)
 		*to = g_strdup(json_object_get_string_member(params, key));
+	json_object_remove_member(params, key);
+}
+
+/* What becomes of it when it stops; the words were checked by who read the file. */
+static void take_action(JsonObject *params, const char *key, struct domain_options *opt, unsigned reason)
+{
+	if (json_object_has_member(params, key) && opt->on[reason] < 0) {
+		opt->on[reason] = stop_action_named(json_object_get_string_member(params, key));
+		opt->on_of_file[reason] = true;
+	}
 	json_object_remove_member(params, key);
 }
 
@@ -54,6 +67,10 @@ int run_read_config(struct domain_options *opt)
 	take_string(params, "cmdline", &cmdline);
 	take_number(params, "memory", &opt->memory);
 	take_number(params, "vcpus", &opt->vcpus);
+	take_action(params, "on_poweroff", opt, SHUTDOWN_poweroff);
+	take_action(params, "on_reboot", opt, SHUTDOWN_reboot);
+	take_action(params, "on_crash", opt, SHUTDOWN_crash);
+	take_action(params, "on_watchdog", opt, SHUTDOWN_watchdog);
 	join_cmdline(opt, cmdline);
 	opt->kernel = kernel;
 

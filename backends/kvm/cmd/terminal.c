@@ -64,9 +64,12 @@ static gboolean on_typed(gint fd, GIOCondition condition, gpointer unused)
 
 static gboolean on_signal(gpointer number)
 {
-	terminal->signal = GPOINTER_TO_INT(number);
-	terminal->stop();
-	return G_SOURCE_REMOVE;
+	/* A second one must not end this process before the terminal has its mode again. */
+	if (!terminal->signal) {
+		terminal->signal = GPOINTER_TO_INT(number);
+		terminal->stop();
+	}
+	return G_SOURCE_CONTINUE;
 }
 
 void terminal_open(struct terminal *t)

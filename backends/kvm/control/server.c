@@ -366,14 +366,32 @@ static bool clear_place(const char *path, const struct sockaddr_un *at, GError *
 	return true;
 }
 
+/* Whoever sees the place may connect there: it gets its name when it listens. */
+static int listen_at(const char *path, const char *unfinished)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	mode_t mask = umask(0177);
+	int rc;
+
+	strcpy(at.sun_path, unfinished);
+	unlink(unfinished);
+	rc = bind(listener, (const struct sockaddr *)&at, sizeof(at));
+	umask(mask);
+	if (rc)
+		return errno;
+	/* Not rename(): of two machines that find the place free, one must be told. */
+	rc = listen(listener, 64) || link(unfinished, path) ? errno : 0;
+	unlink(unfinished);
+	return rc;
+}
+
 bool server_open(const char *path, GError **error)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	g_autofree char *dir = g_path_get_dirname(path);
-	mode_t mask;
-	int rc;
+	g_autofree char *dir = g_path_get_dirname(path), *unfinished = g_strdup_printf("%s.%d", path, (int)getpid());
+	int e;
 
-	if (strlen(path) >= sizeof(at.sun_path))
+	if (strlen(unfinished) >= sizeof(at.sun_path))
 		return fail(error, path,
 			    "is too long for a socket: give a shorter path with --socket");
 	strcpy(at.sun_path, path);
@@ -384,12 +402,8 @@ bool server_open(const char *path, GError **error)
 	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (listener < 0)
 		return fail(error, path, g_strerror(errno));
-	mask = umask(0177);
-	rc = bind(listener, (const struct sockaddr *)&at, sizeof(at));
-	umask(mask);
-	if (rc || listen(listener, 64)) {
-		int e = errno;
-
+	e = listen_at(path, unfinished);
+	if (e) {
 		close(listener);
 		listener = -1;
 		return fail(error, path, g_strerror(e));

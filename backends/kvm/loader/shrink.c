@@ -17,6 +17,7 @@ static struct watched {
 } table[512];
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+static struct sigaction before;
 
 static struct watched *find(uintptr_t at)
 {
@@ -40,14 +41,17 @@ static void on_bus_error(int sig, siginfo_t *info, void *context)
 		__atomic_store_n(&w->shrunk, 1, __ATOMIC_RELEASE);
 		return;
 	}
-	signal(sig, SIG_DFL); /* it comes again, as it would have without us */
+	/* It comes again, as it would have come without us (to who gives the terminal its mode back); one that was sent is sent again. */
+	sigaction(sig, &before, NULL);
+	if (info->si_code <= 0)
+		raise(sig);
 }
 
 static void install(void)
 {
 	struct sigaction action = { .sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO };
 
-	sigaction(SIGBUS, &action, NULL);
+	sigaction(SIGBUS, &action, &before);
 }
 
 void shrink_watch(const void *map, size_t len)
