@@ -66,9 +66,24 @@ bool tty_raw(int fd)
 	return true;
 }
 
+static char escape = TTY_ESCAPE;
+
+bool tty_set_escape(const char *text)
+{
+	size_t n = strlen(text);
+
+	if (n == 2 && text[0] == '^' && text[1] >= '@' && text[1] < 0x7f)
+		escape = text[1] & 0x1f;
+	else if (n == 1)
+		escape = text[0];
+	else
+		return false;
+	return true;
+}
+
 size_t tty_find_escape(const char *buf, size_t len)
 {
-	const char *e = memchr(buf, TTY_ESCAPE, len);
+	const char *e = memchr(buf, escape, len);
 
 	return e ? (size_t)(e - buf) : len;
 }

@@ -20,6 +20,13 @@ void tty_catch_fatal(void);
 /** tty_restore() - give the terminal back. Async-signal-safe, idempotent. */
 void tty_restore(void);
 
+/**
+ * tty_set_escape() - another character than Ctrl-] leaves the console.
+ * @text: one character, or ^ and one: Ctrl with it (^A to ^_), as xl console -e has it
+ * Return: false if it is neither; nothing is changed then.
+ */
+bool tty_set_escape(const char *text);
+
 /** tty_find_escape() - index of the escape character in what was typed, or @len. */
 size_t tty_find_escape(const char *buf, size_t len);
 

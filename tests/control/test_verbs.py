@@ -17,6 +17,7 @@ import time
 import core_file
 import served
 from served import boot
+from terminal import Terminal
 
 
 def read_console(machine, name, typed=b'', seconds=3):
@@ -28,6 +29,24 @@ def read_console(machine, name, typed=b'', seconds=3):
         time.sleep(seconds)
         process.terminate()
         return process.stdout.read().decode(errors='replace')
+
+
+def on_terminal(verdict, machine, name):
+    """A console on a terminal, and what leaves it."""
+    for options, others, key in ([], '\x01', '\x1d'), (['-e', '^a'], '\x1d', '\x01'), (['--escape=q'], '\x01\x1d', 'q'):
+        terminal = Terminal([boot.xenopus(), 'console', *options, '--socket', machine.socket, name])
+        verdict.check(terminal.expect('worker: type'), f'{options}: nothing is shown')
+        verdict.check(terminal.modes_raw(), f'{options}: not raw')
+        terminal.send(f'frog{others}\n')
+        verdict.check(terminal.expect(f'heard frog{others}\n', 10), f'{options}: what was typed did not come')
+        terminal.send(key)
+        status = terminal.wait(10)
+        verdict.check(status == 0, f'{options}: wait status {status}')
+        verdict.check(terminal.modes_restored(), f'{options}: the modes are not restored')
+        verdict.check(terminal.expect('console left', 1), f'{options}: {terminal.output!r}')
+    for bad in '', 'ab', '^ab':
+        done = machine.verb('console', '-e', bad, name)
+        verdict.check(done.returncode == 2 and len(done.lines) == 1 and '-e ^A' in done.lines[0], f'-e {bad!r}: {done.lines}')
 
 
 def life(verdict):
@@ -43,6 +62,7 @@ def life(verdict):
         shown = read_console(machine, 'one', b'frog\n')
         verdict.check('worker: heard frog' in shown, f'console: {shown!r}')
         verdict.check('worker: type' in read_console(machine, '1', seconds=1), 'the console forgot')
+        on_terminal(verdict, machine, 'one')
 
         verdict.check(machine.verb('pause', 'one').returncode == 0, 'pause')
         verdict.check(machine.states() == {'one': 'paused'}, 'not paused')
@@ -151,7 +171,10 @@ def xl_habits(verdict, machine):
     verdict.check('no domain none' in done.lines[0], f'console -t pv -n 0: {done.lines}')
     done = machine.verb('s', 'two')
     verdict.check(done.returncode == 2 and 'several verbs' in done.lines[0], f's: {done.lines}')
-    verdict.check('unknown verb' in machine.verb('lisp').lines[0], 'lisp')
+    for word, said in (('lisp', 'unknown verb'), ('block-attach', 'no such devices'), ('save', 'cannot be saved'),
+                       ('cpupool-list', 'vcpu-pin'), ('sched-credit2', 'sched-bvt')):
+        done = machine.verb(word, 'two', 'x')
+        verdict.check(done.returncode == 2 and len(done.lines) == 1 and said in done.lines[0], f'{word}: {done.lines}')
     helped = subprocess.run([boot.xenopus(), 'help', 'uptime'], capture_output=True, check=False)
     verdict.check(helped.returncode == 0 and b'--short' in helped.stdout, f'help uptime: {helped}')
 

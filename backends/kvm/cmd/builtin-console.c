@@ -63,10 +63,10 @@ int verb_console(struct verb *v)
 	enum outcome outcome = GO_ON;
 
 	signal(SIGPIPE, SIG_IGN);
+	tty_raw(STDIN_FILENO);
 	/* What came behind the answer is the console's already. */
 	if (!write_all(STDOUT_FILENO, v->c.in->str, v->c.in->len))
 		return STATUS_FAILED;
-	tty_raw(STDIN_FILENO);
 	while (outcome != LEFT && outcome != ENDED) {
 		if (poll(fds, G_N_ELEMENTS(fds), -1) < 0)
 			continue;
@@ -86,12 +86,13 @@ int verb_console(struct verb *v)
 
 int cmd_console(int argc, char **argv)
 {
-	g_autofree char *type = NULL;
+	g_autofree char *type = NULL, *escape = NULL;
 	gint number = 0;
 	const GOptionEntry more[] = {
 		{ "type", 't', 0, G_OPTION_ARG_STRING, &type, "Kind of console: pv, the only one",
 		  "TYPE" },
 		{ "num", 'n', 0, G_OPTION_ARG_INT, &number, "Which console: 0, the only one", "N" },
+		{ "escape", 'e', 0, G_OPTION_ARG_STRING, &escape, "What leaves the console: a character, or ^ and one for Ctrl with it (^])", "CHAR" },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
 	struct verb v = { .arguments = "DOMAIN",
@@ -110,6 +111,9 @@ int cmd_console(int argc, char **argv)
 	if (!status && number)
 		status = cmd_error(STATUS_USAGE, "console number %d: a domain has one console, 0",
 				   number);
+	if (!status && escape && !tty_set_escape(escape))
+		status = cmd_error(STATUS_USAGE, "'%s' is no character to leave the console with: give one, as in -e x, or ^ and one, as in -e ^A",
+				   escape);
 	if (!status)
 		status = verb_connect(&v);
 	if (status)

@@ -44,6 +44,31 @@ static const struct {
 	{ "dump-core", cmd_dump_core, "write a core file of a domain" },
 };
 
+/* xl's other verbs, by what they begin with: whoever types one deserves more than that it is unknown. */
+static const struct {
+	const char *begin[8];
+	const char *why;
+} of_xl[] = {
+	{ { "block-", "cd-", "network-", "channel-", "vtpm-", "vkb-", "vdispl-" }, "domains have no such devices yet" },
+	{ { "vncviewer", "vsnd-", "qemu-monitor-command" }, "domains have no such devices yet" },
+	{ { "save", "restore", "migrate", "remus" }, "domains cannot be saved or moved yet" },
+	{ { "pci-", "usb" }, "a domain cannot be given a device of the host" },
+	{ { "cpupool-" }, "there are no CPU pools: vcpu-pin says where a virtual CPU may run" },
+	{ { "sched-credit2", "sched-rtds" }, "the schedulers are bvt, credit and rr: see sched-bvt and 'serve --sched'" },
+	{ { "vm-list", "config-update" }, "there is list, and a domain's configuration is read when it is created" },
+	{ { "getenforce", "setenforce", "loadpolicy" }, "there are no security labels" },
+	{ { "psr-", "claims", "sharing", "devd", "set-parameters" }, "there is nothing like it here" },
+};
+
+static const char *why_not_here(const char *word)
+{
+	for (size_t i = 0; i < sizeof(of_xl) / sizeof(of_xl[0]); i++)
+		for (const char *const *b = of_xl[i].begin; *b; b++)
+			if (!strncmp(word, *b, strlen(*b)))
+				return of_xl[i].why;
+	return NULL;
+}
+
 static int usage(FILE *to)
 {
 	fputs("Usage: xenopus [-vftTN] VERB [options]\n\nVerbs:\n", to);
@@ -99,6 +124,8 @@ static int call_verb(const char *word, int argc, char **argv)
 		return cmd_error(STATUS_USAGE,
 				 "several verbs begin with '%s': 'xenopus --help' lists them",
 				 word);
+	if (i < 0 && why_not_here(word))
+		return cmd_error(STATUS_USAGE, "xl's verb '%s' is not here: %s", word, why_not_here(word));
 	if (i < 0)
 		return cmd_error(STATUS_USAGE, "unknown verb '%s': 'xenopus --help' lists them",
 				 word);
