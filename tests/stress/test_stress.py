@@ -121,12 +121,12 @@ class Guest:
 
 
 def changes(done, change, vcpus, seconds):
-    """CPUs and memory come and go until the guest has done its work. change() makes a change and says what there is then:
-    MiB and CPUs.
+    """CPUs and memory come and go until the guest has done its work. change() says what there is, MiB and CPUs, and then
+    asks for a change, which takes the guest a while.
     """
     end = time.monotonic() + seconds
     seen = []
-    while not done(5) and time.monotonic() < end:
+    while not done(2) and time.monotonic() < end:
         rounds = len(seen)
         # Never the same pair twice running.
         seen.append(change(1 + rounds * 3 % vcpus, MEMORY - 24 * (rounds % 4)))
@@ -152,10 +152,10 @@ def changing(verdict, vcpus=4):
             return guest.wait_for('xenopus-stress: ', seconds) or not guest.thread.is_alive()
 
         def change(some, mib):
+            row = machine.json('list', 'deb')[0]
             verdict.check(machine.verb('vcpu-set', 'deb', str(some)).returncode == 0, f'vcpu-set {some}')
             verdict.check(machine.verb('mem-set', 'deb', str(mib)).returncode == 0, f'mem-set {mib}')
             verdict.check(AUDIT in machine.verb('debug-keys', 'A').out, 'the frame table, while the guest runs')
-            row = machine.json('list', 'deb')[0]
             return row['memory_kib'] >> 10, row['vcpus']
 
         if verdict.check(guest.wait_for(f'xenopus-init: {vcpus} CPUs', 300), 'init did not start'):
@@ -186,10 +186,11 @@ def monitor(verdict, vcpus=2, image=None):
                 return 'xenopus-stress: ' in machine.text
 
             def change(some, mib):
+                there = test_monitor.shown(talk)
                 talk.command(f'vcpu-set deb {some}', silent=True)
                 talk.command(f'mem-set deb {mib}', silent=True)
                 talk.command('debug-keys A', f'^{AUDIT}$')
-                return test_monitor.shown(talk)
+                return there
 
             try:
                 talk.expect('boot', f'xenopus-init: {vcpus} CPUs', limit=600)
