@@ -481,8 +481,9 @@ def show_scaling(ratios, apart, hosts):
 def scaling_metal(settings):
     print('scaling-metal: the same on bare metal in QEMU, which has a thread for each of the two processors')
     ratios, apart, hosts = [], [], []
-    seconds = max(settings.seconds // 4, 2)
-    for one, two, two_machines in bench_scaling_metal.measure(settings.build, seconds, 2 * settings.rounds + 1):
+    # Where the host is busy, there is not in each second something to report.
+    seconds = max(settings.seconds // 4, 4)
+    for one, two, two_machines in bench_scaling_metal.measure(settings.build, seconds, 2 * settings.rounds - 1):
         ratios.append(two / one)
         apart.append(two_machines / one)
         hosts.append(host_speed(settings, 2) / host_speed(settings, 1))
